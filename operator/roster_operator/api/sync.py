@@ -1,0 +1,171 @@
+"""RosterSync: one staged import, like a Job."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from .connection import Condition, DatabaseRef, Name
+from .limits import LimitHit, Limits
+from .model import Model, Observed
+
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+Digest = Annotated[str, Field(max_length=71, pattern=DIGEST_PATTERN)]
+# Text that came, in part, from outside: printable ASCII, so that no control code reaches a terminal by way of the API.
+SafeText = Annotated[str, Field(max_length=1024, pattern=r"^[ -~]*$")]
+
+
+class Mode(StrEnum):
+    """What is pulled."""
+
+    FULL = "Full"
+
+
+class Phase(StrEnum):
+    """Where a sync stands; derived from its conditions, for people's eyes."""
+
+    PENDING = "Pending"
+    STAGING = "Staging"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    BLOCKED = "Blocked"
+    MERGING = "Merging"
+    MERGED = "Merged"
+    REJECTED = "Rejected"
+    FAILED = "Failed"
+
+
+FINAL = frozenset({Phase.MERGED, Phase.REJECTED, Phase.FAILED})
+
+
+class ConnectionRef(Model):
+    """A RosterConnection in the same namespace."""
+
+    name: Name
+
+
+class Rejected(Model):
+    """A person's no."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=512)] = Field(
+        description="Why; kept in status and in the database."
+    )
+
+
+class RosterSyncSpec(Model):
+    """What a person asks for. All but approved, approvedPlan and rejected is immutable."""
+
+    connection_ref: ConnectionRef = Field(description="The RosterConnection to pull from.")
+    mode: Mode = Field(Mode.FULL, description="Full: everything is pulled.")
+    approved: bool = Field(False, description="true merges the plan that status shows.")
+    approved_plan: Digest | None = Field(
+        None, description="Approves only the plan with this digest; the only approval of a plan beyond its limits."
+    )
+    rejected: Rejected | None = Field(None, description="Ends the sync without merging, with a trace.")
+    limits: Limits | None = Field(None, description="Limits for this sync instead of the connection's.")
+
+
+class EntityCounts(Observed):
+    """What a plan does to one entity, in records."""
+
+    received: int = 0
+    create: int = 0
+    update: int = 0
+    deactivate: int = 0
+    reactivate: int = 0
+    unchanged: int = 0
+    invalid: int = 0
+
+
+class Removals(Observed):
+    """Deactivations by cause: `explained` ones were marked tobedeleted by the source, the others simply vanished."""
+
+    explained: int = 0
+    unexplained: int = 0
+
+
+class PlanSummary(Observed):
+    """The plan, as counts. `complete` says whether the pull was proved complete; without it nothing is removed."""
+
+    digest: Digest
+    entities: Annotated[dict[str, EntityCounts], Field(max_length=16)] = Field(default_factory=dict[str, EntityCounts])
+    removals: Removals = Field(default_factory=Removals)
+    limits: Annotated[list[LimitHit], Field(max_length=16)] = Field(default_factory=list[LimitHit])
+    complete: bool = False
+    incomplete_reason: Annotated[str, Field(max_length=256)] | None = None
+    first: bool = Field(False, description="No sync of this tenant was merged before.")
+
+
+class PublishedPlan(PlanSummary):
+    """A plan in status, and what was true of the spec when its digest was first published."""
+
+    generation: int = Field(0, description="metadata.generation when this digest was first published.")
+    in_advance: bool = Field(
+        False, description="approved was set before this plan was published and has not been unset since."
+    )
+    recomputed: bool = Field(False, description="Another merge came between: only approvedPlan approves it.")
+
+
+class IssueCount(Observed):
+    """One kind of problem, counted. Examples are in the database, for those who may read them."""
+
+    code: Annotated[str, Field(max_length=64)]
+    severity: Annotated[str, Field(pattern=r"^(error|warning)$")]
+    entity: Annotated[str, Field(max_length=32)]
+    count: int
+
+
+class Approval(Observed):
+    """The decision, latched: a tool that reverts the field undoes nothing."""
+
+    digest: Digest
+    at: datetime
+    via: Annotated[str, Field(max_length=32)]  # approved | approvedPlan | inAdvance
+    by: Annotated[str, Field(max_length=256)] | None = (
+        None  # from the annotation; unverified until an admission policy holds it
+    )
+    verified: bool = False
+
+
+class Failure(Observed):
+    """Why a step ended without its result."""
+
+    reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+    message: SafeText  # what is wrong, and what to do next
+    retryable: bool = False
+
+
+class JobRef(Observed):
+    """The Job under way or last run for a step."""
+
+    step: Annotated[str, Field(max_length=16)]
+    name: Annotated[str, Field(max_length=63)]
+    attempt: int
+
+
+class Times(Observed):
+    """When the phases were entered."""
+
+    started: datetime | None = None
+    staged: datetime | None = None
+    approved: datetime | None = None
+    finished: datetime | None = None
+
+
+class RosterSyncStatus(Observed):
+    """Counts, reasons, times: never a name, an e-mail address, a birth date or a sourcedId."""
+
+    observed_generation: int | None = None
+    phase: Phase = Phase.PENDING
+    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(default_factory=list[Condition])
+    tenant: Annotated[str, Field(max_length=128)] | None = None
+    database: DatabaseRef | None = None
+    plan: PublishedPlan | None = None
+    issues: Annotated[list[IssueCount], Field(max_length=10)] = Field(default_factory=list[IssueCount])
+    approval: Approval | None = None
+    failure: Failure | None = None
+    job: JobRef | None = None
+    times: Times = Field(default_factory=Times)
+    data_version: int | None = Field(None, description="The tenant's number of merges after this one.")
