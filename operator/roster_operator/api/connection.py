@@ -81,7 +81,7 @@ class ApiSource(Model):
 
 
 class DatabaseRef(Model):
-    """The Secret with the tenant's two database logins: keys stage-url and merge-url (`roster tenant create` prints it)."""
+    """The Secret with the two database logins stage-url and merge-url, as `roster tenant create` prints it."""
 
     name: Name = Field(description="Name of the Secret, in the same namespace.")
 
@@ -110,9 +110,10 @@ class Condition(Observed):
     """A Kubernetes condition (metav1.Condition)."""
 
     type: Annotated[str, Field(max_length=64)]
-    status: Annotated[str, Field(pattern=r"^(True|False|Unknown)$")]
+    status: Annotated[str, Field(max_length=7, pattern=r"^(True|False|Unknown)$")]
     reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
-    message: Annotated[str, Field(max_length=1024)] = ""
+    # Printable ASCII: part of it came from outside, and it is printed on terminals.
+    message: Annotated[str, Field(max_length=1024, pattern=r"^[ -~]*$")] = ""
     last_transition_time: datetime
     observed_generation: int | None = None
 
@@ -122,6 +123,7 @@ class PendingPlan(Observed):
 
     sync: Annotated[str, Field(max_length=253)]
     digest: Annotated[str, Field(max_length=80)]
+    short_digest: Annotated[str, Field(max_length=16)] = Field("", description="The digest's beginning, for tables.")
     summary: Annotated[str, Field(max_length=256)] = ""
 
 

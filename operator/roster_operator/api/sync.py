@@ -101,6 +101,8 @@ class PlanSummary(Observed):
 class PublishedPlan(PlanSummary):
     """A plan in status, and what was true of the spec when its digest was first published."""
 
+    short_digest: Annotated[str, Field(max_length=16)] = Field("", description="The digest's beginning, for tables.")
+    totals: EntityCounts = Field(default_factory=EntityCounts, description="The counts of all entities together.")
     generation: int = Field(0, description="metadata.generation when this digest was first published.")
     in_advance: bool = Field(
         False, description="approved was set before this plan was published and has not been unset since."
@@ -112,7 +114,7 @@ class IssueCount(Observed):
     """One kind of problem, counted. Examples are in the database, for those who may read them."""
 
     code: Annotated[str, Field(max_length=64)]
-    severity: Annotated[str, Field(pattern=r"^(error|warning)$")]
+    severity: Annotated[str, Field(max_length=7, pattern=r"^(error|warning)$")]
     entity: Annotated[str, Field(max_length=32)]
     count: int
 
@@ -138,11 +140,16 @@ class Failure(Observed):
 
 
 class JobRef(Observed):
-    """The Job under way or last run for a step."""
+    """The Job under way or last run. Written after the Job was created, so a Job that is gone was deleted."""
 
-    step: Annotated[str, Field(max_length=16)]
-    name: Annotated[str, Field(max_length=63)]
-    attempt: int
+    step: Annotated[str, Field(max_length=16)] = Field(description="stage, merge or discard.")
+    name: Annotated[str, Field(max_length=63)] = Field(description="The Job's name; derived, so it is found again.")
+    attempt: int = Field(
+        description="Counts all Jobs of this sync, whatever their step: a later Job fences an earlier."
+    )
+    losses: int = Field(0, description="Attempts of this step that ended without an answer.")
+    digest: Digest | None = Field(None, description="merge: the digest this Job was told to merge.")
+    since: datetime | None = Field(None, description="When the first attempt of this step was made.")
 
 
 class Times(Observed):

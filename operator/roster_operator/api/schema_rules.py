@@ -1,0 +1,143 @@
+"""The CEL rules of both resources, as data: what the API server itself holds, whoever writes.
+
+A rule that names `oldSelf` is judged on updates only. The rules on a sync's status stand at the object's root: a rule
+inside `status` would not be asked when the whole status is taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from .connection import RosterConnectionSpec
+from .sync import FINAL, Phase, RosterSyncSpec
+
+SOURCES = ("api",)  # fields of RosterConnectionSpec of which exactly one is set
+MUTABLE_IN_SYNC = frozenset({"approved", "approvedPlan", "rejected"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One x-kubernetes-validations entry, and the path of the schema node it stands on."""
+
+    at: tuple[str, ...]
+    rule: str
+    message: str
+    field_path: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """As the API server reads it."""
+        out = {"rule": self.rule, "message": self.message}
+        if self.field_path:
+            out["fieldPath"] = self.field_path
+        return out
+
+
+def connection_rules() -> list[Rule]:
+    """Rules of RosterConnection."""
+    given = ", ".join(f"has(self.{name})" for name in SOURCES)
+    secure = "(has(self.allowInsecure) && self.allowInsecure) || "
+    return [
+        Rule(
+            ("spec",),
+            f"[{given}].filter(given, given).size() == 1",
+            f"exactly one source is needed: {' or '.join(SOURCES)}",
+        ),
+        Rule(
+            ("spec",),
+            _unchanged("tenant", optional=True),
+            "tenant is immutable, and cannot be added or removed later: it is the key of the merged rows. "
+            "Create another RosterConnection instead",
+            ".tenant",
+        ),
+        Rule(
+            ("spec", "api"),
+            f"{secure}self.endpoint.startsWith('https://')",
+            "endpoint must be https, unless allowInsecure is true (which the operator's configuration must permit too)",
+            ".endpoint",
+        ),
+        Rule(
+            ("spec", "api"),
+            f"{secure}self.auth.tokenURL.startsWith('https://')",
+            "tokenURL must be https, unless allowInsecure is true (which the operator's configuration must permit too)",
+            ".auth.tokenURL",
+        ),
+        Rule(
+            ("spec", "testInterval"),
+            "duration(self) >= duration('1m')",
+            "testInterval must be at least 1m",
+        ),
+    ]
+
+
+def sync_rules() -> list[Rule]:
+    """Rules of RosterSync."""
+    return [*_immutable_spec(), *_status_rules()]
+
+
+def _immutable_spec() -> Iterable[Rule]:
+    for name, optional in _fields(RosterSyncSpec):
+        if name not in MUTABLE_IN_SYNC:
+            yield Rule(
+                ("spec",),
+                _unchanged(name, optional=optional),
+                f"{name} is immutable: a RosterSync is one import. Create another RosterSync instead",
+                f".{name}",
+            )
+
+
+def _status_rules() -> Iterable[Rule]:
+    final = ", ".join(f"'{phase.value}'" for phase in sorted(FINAL))
+    had = "has(oldSelf.status) && has(oldSelf.status.phase)"
+    has = "has(self.status) && has(self.status.phase)"
+    merging = f"oldSelf.status.phase == '{Phase.MERGING}'"
+    yield Rule(
+        (),
+        f"!({had} && oldSelf.status.phase in [{final}]) || ({has} && self.status.phase == oldSelf.status.phase)",
+        "a final phase never changes",
+    )
+    yield Rule(
+        (),
+        f"!({had} && {merging}) || ({has} && ("
+        f"self.status.phase in ['{Phase.MERGING}', '{Phase.MERGED}', '{Phase.FAILED}'] || ("
+        f"self.status.phase in ['{Phase.AWAITING_APPROVAL}', '{Phase.BLOCKED}'] && "
+        "has(self.status.plan) && has(oldSelf.status.plan) && "
+        "self.status.plan.digest != oldSelf.status.plan.digest)))",
+        "a sync that is merging ends as Merged or Failed, or waits again with a new digest",
+    )
+    yield Rule(
+        (),
+        f"!({has} && self.status.phase == '{Phase.MERGING}') || ("
+        "has(self.status.plan) && has(self.status.approval) && "
+        "self.status.approval.digest == self.status.plan.digest)",
+        "only the plan that was approved merges: status.approval.digest must be status.plan.digest",
+    )
+    yield Rule(
+        (),
+        f"!({had} && {merging} && {has} && self.status.phase == '{Phase.MERGING}') || ("
+        "has(self.status.approval) && has(oldSelf.status.approval) && "
+        "self.status.approval.digest == oldSelf.status.approval.digest)",
+        "an approval does not change while it is merged",
+    )
+
+
+def _unchanged(name: str, *, optional: bool) -> str:
+    same = f"self.{name} == oldSelf.{name}"
+    return f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {same})" if optional else same
+
+
+def _fields(model: type[BaseModel]) -> Iterable[tuple[str, bool]]:
+    for name, field in model.model_fields.items():
+        # A field with a plain default is always there: the API server has filled it in.
+        yield field.alias or name, not field.is_required() and field.default is None
+
+
+def rules_name_fields_that_exist() -> None:
+    """Raises when a constant of this module names a field that the models no longer have."""
+    connection = {field.alias or name for name, field in RosterConnectionSpec.model_fields.items()}
+    sync = {field.alias or name for name, field in RosterSyncSpec.model_fields.items()}
+    missing = (set(SOURCES) - connection) | (MUTABLE_IN_SYNC - sync)
+    if missing:
+        raise LookupError(f"schema_rules names fields that are gone: {', '.join(sorted(missing))}")
