@@ -1,0 +1,131 @@
+"""The one error of this room, and how PostgreSQL's errors become it.
+
+PostgreSQL puts whole rows into its messages (DETAIL, CONTEXT, the failing COPY line), so none of its text ever leaves
+this module: only the SQLSTATE does, and sentences of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+
+
+class StoreError(Exception):
+    """A step could not be done. `reason` is stable; `message` holds no value of any row; `next_step` is for people."""
+
+    def __init__(self, reason: str, message: str, next_step: str = "", *, retryable: bool = False) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+        self.next_step = next_step
+        self.retryable = retryable
+
+
+class FencedError(StoreError):
+    """A newer attempt has taken this run over."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Fenced", "A newer attempt of this sync has taken over.", "Nothing: the newer attempt goes on."
+        )
+
+
+class AlreadyStagedError(StoreError):
+    """The run was staged before; its recorded answer stands."""
+
+    def __init__(self) -> None:
+        super().__init__("AlreadyStaged", "This sync is staged already.")
+
+
+# Raised by the functions of the schema (migrations/*.sql).
+_OURS = {
+    "RO001": lambda: StoreError(
+        "NotATenantLogin",
+        "The database login belongs to no tenant.",
+        "Use the Secret that `roster tenant create` printed.",
+    ),
+    "RO002": lambda: StoreError(
+        "TenantMismatch",
+        "The database login belongs to another tenant than the one that the connection names.",
+        "Make spec.tenant and the database Secret agree.",
+    ),
+    "RO003": lambda: StoreError(
+        "TenantTaken",
+        "Another connection owns this tenant.",
+        "Choose another tenant, or free it with `roster tenant release`.",
+    ),
+    "RO004": AlreadyStagedError,
+    "RO005": lambda: StoreError(
+        "Discarded", "This sync was discarded.", "Create a new RosterSync to pull the data again."
+    ),
+    "RO006": FencedError,
+    "RO007": lambda: StoreError(
+        "NotStaged", "Nothing is staged under this sync.", "Create a new RosterSync to pull the data again."
+    ),
+}
+
+
+def translate(error: psycopg.Error) -> StoreError:
+    """The typed error for one of PostgreSQL's, by its SQLSTATE."""
+    state = error.sqlstate or ""
+    if state in _OURS:
+        return _OURS[state]()
+    if state in {"28P01", "28000"}:
+        return StoreError(
+            "DatabaseLoginRefused",
+            f"PostgreSQL refused the login (SQLSTATE {state}).",
+            "Check the URL in the database Secret; `roster tenant create --rotate` prints a new one.",
+        )
+    if state == "3D000":
+        return StoreError("DatabaseMissing", "The database does not exist (SQLSTATE 3D000).", "Check the database URL.")
+    if state in {"42P01", "3F000", "42883"}:
+        return StoreError(
+            "SchemaMissing",
+            f"The roster schema is missing or of another version (SQLSTATE {state}).",
+            "Run `roster migrate` with the owner's URL.",
+        )
+    if state == "42501":
+        return StoreError(
+            "DatabasePermissionDenied",
+            "The login may not do this (SQLSTATE 42501).",
+            "Use the Secret that `roster tenant create` printed, each key for its own step.",
+        )
+    if state == "25006":
+        return StoreError("DatabaseReadOnly", "The database is read-only.", "Wait for the fail-over.", retryable=True)
+    if state == "53100":
+        return StoreError(
+            "DatabaseFull", "The database's disk is full.", "Free space, then it is tried again.", retryable=True
+        )
+    if state[:2] in {"08", "53", "57", "58"} or state in {"40001", "40P01", "55P03"}:
+        return StoreError(
+            "DatabaseUnavailable",
+            f"PostgreSQL could not do this now (SQLSTATE {state}).",
+            "It is tried again; look at the database if it stays.",
+            retryable=True,
+        )
+    if not state and isinstance(error, psycopg.OperationalError):
+        return StoreError(
+            "DatabaseUnreachable",
+            "No connection to PostgreSQL.",
+            "Check the host and port in the database Secret, and that the database runs.",
+            retryable=True,
+        )
+    return StoreError(
+        "DatabaseError",
+        f"PostgreSQL refused a statement (SQLSTATE {state or 'none'}).",
+        "Report this with the SQLSTATE.",
+    )
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Turns psycopg's errors into StoreError, without the original as cause: its text may hold rows."""
+    try:
+        yield
+    except psycopg.Error as error:
+        typed = translate(error)
+    else:
+        return
+    raise typed

@@ -1,0 +1,168 @@
+"""The merge: exactly what was staged and approved, once, in one transaction.
+
+Readers see the rows before or after, never between. The ledger (sync_run) and the tenant's data_version are written in
+the same transaction, so a merge whose COMMIT got no answer is found done or not done, never guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from . import plan as plans
+from . import runs
+from .errors import StoreError
+from .tables import TABLES, Table
+
+_LOCK_WAIT = "60s"
+# More changes than this share of a table's rows make its statistics stale enough to matter.
+_ANALYZE_FROM = 10_000
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The rows were merged, now or before."""
+
+    plan: plans.Plan
+    data_version: int
+    before: bool = False  # found done already
+
+
+@dataclass(frozen=True)
+class PlanChanged:
+    """Another merge came between: the same staged rows now have another effect. Nothing was merged."""
+
+    plan: plans.Plan
+
+
+_CHANGED = (
+    " from {stage} s where m.tenant = {tenant} and m.sourced_id = s.sourced_id and s.status = 'active'"
+    " and m.source = 'SIS' and (m.status = 'inactive' or m.row_hash <> s.row_hash) and " + plans.VALID_STAGED
+)
+_GONE = (
+    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS' and exists (select from {stage} s"
+    " where s.sourced_id = m.sourced_id and s.status = 'tobedeleted' and " + plans.VALID_STAGED + ")"
+)
+_LOG = (
+    "insert into roster.change_log (tenant, data_version, run, entity, action, sourced_id, old)"
+    " select {tenant}, {version}, {run}, {entity}, "
+)
+
+_LOG_CHANGED = (
+    _LOG + "case when m.status = 'inactive' then 'reactivate' else 'update' end, m.sourced_id, to_jsonb(m)"
+    " from {merged} m," + _CHANGED.removeprefix(" from")
+)
+_UPDATE = (
+    "update {merged} m set ({columns}, raw_hash, row_hash, status, inactive_cause, inactive_since, last_changed) ="
+    " row({staged_columns}, s.raw_hash, s.row_hash, 'active', null, null, now())" + _CHANGED
+)
+# The same content in other bytes (a touched dateLastModified): no change, but the next pull may skip it by its hash.
+_TOUCH = (
+    "update {merged} m set raw_hash = s.raw_hash, date_last_modified = s.date_last_modified from {stage} s"
+    " where m.tenant = {tenant} and m.sourced_id = s.sourced_id and m.source = 'SIS' and m.status = 'active'"
+    " and s.status = 'active' and m.row_hash = s.row_hash and m.raw_hash is distinct from s.raw_hash"
+    " and " + plans.VALID_STAGED
+)
+_NEW = (
+    " from {stage} s where s.status = 'active' and " + plans.VALID_STAGED + " and not exists (select from {merged} m"
+    " where m.tenant = {tenant} and m.sourced_id = s.sourced_id)"
+)
+_LOG_NEW = _LOG + "'create', s.sourced_id, null" + _NEW
+_INSERT = (
+    "insert into {merged} (tenant, sourced_id, {columns}, raw_hash, row_hash, first_seen, last_changed)"
+    " select {tenant}, s.sourced_id, {staged_columns}, s.raw_hash, s.row_hash, now(), now()" + _NEW
+)
+_LOG_GONE = _LOG + "{cause}, m.sourced_id, to_jsonb(m) from {merged} m where "
+_DEACTIVATE = (
+    "update {merged} m set status = 'inactive', inactive_cause = {cause}, inactive_since = now(), last_changed = now()"
+    " where "
+)
+
+
+def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str, Any]) -> Merged | PlanChanged:
+    """Merge a staged run if the plan, computed again now, has the approved digest.
+
+    `approval` is kept in the ledger. Running it again answers with what was recorded. Raises StoreError: NotStaged,
+    Discarded, DatabaseUnavailable…; then nothing was merged.
+    """
+    with conn.transaction():
+        tenant = runs.session_tenant(conn)
+        conn.execute("select set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
+        conn.execute("select pg_advisory_xact_lock(hashtextextended('roster/' || %s, 0))", (tenant,))
+        run = runs.find(conn, run_id)
+        if run is None or run.state not in {"Staged", "Merged"}:
+            raise StoreError(
+                "Discarded" if run is not None and run.state == "Discarded" else "NotStaged",
+                "Nothing is staged under this sync.",
+                "Create a new RosterSync to pull the data again.",
+            )
+        if run.state == "Merged":
+            return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
+        plan = plans.compute(conn, run)
+        if plan.digest != digest:
+            if plan.digest != run.digest:
+                conn.execute(
+                    "select roster.record_new_plan(%s, %s, %s, %s, %s)",
+                    (run.run, plan.digest, runs.jsonb(plan.to_dict()), runs.jsonb(plan.issues), plan.base_version),
+                )
+            return PlanChanged(plan)
+        version = plan.base_version + 1
+        for table in TABLES:
+            _apply(conn, run, table, tenant, version, plan.entities[table.entity])
+        row = conn.execute(
+            "select roster.record_merge(%s, %s, %s)", (run.run, plan.digest, runs.jsonb(approval))
+        ).fetchone()
+        if row is None or row[0] != version:
+            raise StoreError(
+                "VersionSkipped", "The tenant's data version moved during the merge.", "Run it again.", retryable=True
+            )
+    if sum(e.create + e.update for e in plan.entities.values()) >= _ANALYZE_FROM:
+        conn.execute("select roster.analyze_merged()")
+    return Merged(plan, version)
+
+
+def _apply(
+    conn: psycopg.Connection, run: runs.Run, table: Table, tenant: str, version: int, expected: plans.EntityPlan
+) -> None:
+    """One entity's statements. What they change must be what the plan counted."""
+    given = {
+        **plans.names(run, table, tenant),
+        "version": sql.Literal(version),
+        "run": sql.Literal(run.run),
+        "columns": sql.SQL(", ").join(map(sql.Identifier, table.column_names)),
+        "staged_columns": sql.SQL(", ").join(sql.Identifier("s", name) for name in table.column_names),
+    }
+
+    def do(statement: LiteralString, **more: sql.Composable) -> int:
+        return conn.execute(sql.SQL(statement).format(**given, **more)).rowcount
+
+    removable = table.entity in run.removable
+    done: dict[str, tuple[int, int]] = {}
+    # Removals first: a later statement must not see a row that this merge has just changed.
+    if removable:
+        removals: tuple[tuple[str, LiteralString, int], ...] = (
+            ("tobedeleted", _GONE, expected.tobedeleted),
+            ("vanished", plans.VANISHED, expected.vanished),
+        )
+        for cause, condition, count in removals:
+            if count:
+                do(_LOG_GONE + condition, cause=sql.Literal(cause))
+                done[cause] = (do(_DEACTIVATE + condition, cause=sql.Literal(cause)), count)
+    # What was deactivated a moment ago is inactive now, but is never staged as active: the updates pass it by.
+    if expected.update or expected.reactivate:
+        do(_LOG_CHANGED)
+        done["update"] = (do(_UPDATE), expected.update + expected.reactivate)
+    do(_TOUCH)
+    if expected.create:
+        do(_LOG_NEW)
+        done["create"] = (do(_INSERT), expected.create)
+    wrong = [f"{table.entity} {what}" for what, (changed, planned) in done.items() if changed != planned]
+    if wrong:
+        raise StoreError(
+            "PlanMismatch",
+            f"The merge would not have done what its plan says: {', '.join(wrong)}.",
+            "Report this: nothing was merged.",
+        )

@@ -1,0 +1,210 @@
+"""The plan: what a merge of the staged rows would do now, its counts, and its digest.
+
+The digest is SHA-256 over the plan's canonical effects: an encoding version, the database's identity, the tenant, then
+per entity one line an effect, ordered by sourcedId bytewise: action, id, SHA-256 of the new row. No times, no names,
+no base version. The merge computes it again inside its own transaction, with this same function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from . import runs
+from .stage import stage_table
+from .tables import TABLES, Table
+
+ENCODING = "roster-plan/1"
+REMOVALS = ("tobedeleted", "vanished")
+
+
+@dataclass(frozen=True)
+class EntityPlan:
+    """One entity, in records."""
+
+    received: int = 0  # distinct records that the source showed
+    create: int = 0
+    update: int = 0
+    reactivate: int = 0
+    tobedeleted: int = 0  # deactivated because the source marks them so
+    vanished: int = 0  # deactivated because the source no longer shows them
+    unchanged: int = 0
+    invalid: int = 0
+    withheld: int = 0  # would be deactivated, had the pull been proved complete
+    active: int = 0  # merged before
+
+    @property
+    def deactivate(self) -> int:
+        """All removals."""
+        return self.tobedeleted + self.vanished
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a merge would do now."""
+
+    digest: str
+    base_version: int
+    entities: dict[str, EntityPlan]
+    complete: bool
+    incomplete_reason: str | None
+    issues: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    @property
+    def first(self) -> bool:
+        """Nothing was merged for this tenant before."""
+        return self.base_version == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As kept in sync_run.plan."""
+        return {
+            "entities": {name: asdict(plan) for name, plan in self.entities.items()},
+            "complete": self.complete,
+            "incomplete_reason": self.incomplete_reason,
+        }
+
+    @classmethod
+    def from_run(cls, run: runs.Run) -> Plan:
+        """The recorded plan of a staged or merged run."""
+        recorded = run.plan or {}
+        return cls(
+            digest=run.digest or "",
+            base_version=run.base_version or 0,
+            entities={name: EntityPlan(**counts) for name, counts in recorded.get("entities", {}).items()},
+            complete=bool(recorded.get("complete")),
+            incomplete_reason=recorded.get("incomplete_reason"),
+            issues=run.issues or [],
+        )
+
+
+def names(run: runs.Run, table: Table, tenant: str) -> dict[str, sql.Composable]:
+    """The names that the statements below are written with."""
+    return {
+        "merged": sql.Identifier("roster", table.name),
+        "stage": stage_table(run.run, run.token, table.name),
+        "issue": stage_table(run.run, run.token, "issue"),
+        "unseen": stage_table(run.run, run.token, "unseen"),
+        "entity": sql.Literal(table.entity),
+        "tenant": sql.Literal(tenant),
+    }
+
+
+# A record with an error is skipped, and its merged row stays as it was.
+SKIPPED = "exists (select from {issue} i where i.entity = {entity} and i.severity = 'error' and i.sourced_id = {id})"
+VALID_STAGED = "not " + SKIPPED.replace("{id}", "s.sourced_id")
+# Merged rows that the source did not show: not seen byte for byte, and not staged under their key either.
+VANISHED = (
+    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS'"
+    " and (m.raw_hash is null or m.raw_hash in (select u.raw_hash from {unseen} u where u.entity = {entity}))"
+    " and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
+    " and not " + SKIPPED.replace("{id}", "m.sourced_id")
+)
+
+_EFFECTS = (
+    "copy (select e.action, e.sourced_id, e.row_hash from ("
+    " select case"
+    "   when m.source = 'Manual' then null"
+    "   when s.status = 'tobedeleted' then case when m.status = 'active' then 'tobedeleted' end"
+    "   when m.sourced_id is null then 'create'"
+    "   when m.status = 'inactive' then 'reactivate'"
+    "   when m.row_hash <> s.row_hash then 'update'"
+    "  end as action, s.sourced_id, case when s.status = 'active' then encode(s.row_hash, 'hex') end as row_hash"
+    " from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
+    " where " + VALID_STAGED + " union all "
+    " select 'vanished', m.sourced_id, null from {merged} m where {pulled} and " + VANISHED + ") e"
+    ' where e.action is not null order by e.sourced_id collate "C") to stdout'
+)
+
+
+def _effects(
+    conn: psycopg.Connection, run: runs.Run, table: Table, tenant: str, *, pulled: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """(action, the effect's line), ordered by sourcedId."""
+    query = sql.SQL(_EFFECTS).format(**names(run, table, tenant), pulled=sql.Literal(pulled))
+    with conn.cursor() as cursor, cursor.copy(query) as copy:
+        for block in copy:
+            line = bytes(block)
+            yield line[: line.index(b"\t")], line
+
+
+def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
+    """The plan of a sealed run against the merged rows as they are now. To be called inside a transaction."""
+    tenant = runs.session_tenant(conn)
+    base_version = runs.data_version(conn)
+    digest = hashlib.sha256(f"{ENCODING}\n{runs.database_id(conn)}\n{tenant}\n".encode())
+    pull = run.pull or {}
+    entities: dict[str, EntityPlan] = {}
+    for table in TABLES:
+        facts: dict[str, Any] = pull.get(table.entity, {})
+        removable = table.entity in run.removable
+        counts: Counter[bytes] = Counter()
+        withheld = 0
+        digest.update(f"{table.entity}\n".encode())
+        for action, line in _effects(conn, run, table, tenant, pulled=bool(facts.get("pulled"))):
+            if not removable and action.decode() in REMOVALS:
+                withheld += 1
+                continue
+            counts[action] += 1
+            digest.update(line)
+        received, invalid = int(facts.get("received", 0)), int(facts.get("invalid", 0))
+        changed = sum(n for action, n in counts.items() if action != b"vanished")
+        entities[table.entity] = EntityPlan(
+            received=received,
+            create=counts[b"create"],
+            update=counts[b"update"],
+            reactivate=counts[b"reactivate"],
+            tobedeleted=counts[b"tobedeleted"],
+            vanished=counts[b"vanished"],
+            unchanged=max(0, received - invalid - changed),
+            invalid=invalid,
+            withheld=withheld,
+            active=_active(conn, table, tenant),
+        )
+    reasons = [f"{entity}: {facts['reason']}" for entity, facts in pull.items() if facts.get("reason")]
+    return Plan(
+        digest=f"sha256:{digest.hexdigest()}",
+        base_version=base_version,
+        entities=entities,
+        complete=not reasons,
+        incomplete_reason="; ".join(reasons)[:256] or None,
+        issues=_issues(conn, run, entities),
+    )
+
+
+def _active(conn: psycopg.Connection, table: Table, tenant: str) -> int:
+    row = conn.execute(
+        sql.SQL("select count(*) from {} where tenant = %s and status = 'active'").format(
+            sql.Identifier("roster", table.name)
+        ),
+        (tenant,),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _issues(conn: psycopg.Connection, run: runs.Run, entities: dict[str, EntityPlan]) -> list[dict[str, Any]]:
+    rows = conn.execute(
+        sql.SQL(
+            "select code, severity, entity, count(*) from {} group by 1, 2, 3 order by severity, count(*) desc, 1, 3"
+        ).format(stage_table(run.run, run.token, "issue"))
+    ).fetchall()
+    found = [{"code": c, "severity": s, "entity": e, "count": n} for c, s, e, n in rows]
+    found += [
+        {"code": "RemovalWithheld", "severity": "warning", "entity": name, "count": plan.withheld}
+        for name, plan in entities.items()
+        if plan.withheld
+    ]
+    return found
+
+
+def record(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> None:
+    """Keep the plan of a run that was just sealed: from now on it waits for a decision."""
+    conn.execute(
+        "select roster.record_plan(%s, %s, %s, %s, %s, %s)",
+        (run.run, run.token, plan.digest, runs.jsonb(plan.to_dict()), runs.jsonb(plan.issues), plan.base_version),
+    )

@@ -1,0 +1,125 @@
+"""The ledger: what the database knows of each run, and of the tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from .database import scalar
+
+
+@dataclass(frozen=True)
+class RunName:
+    """Which RosterSync a run belongs to. `run` is its uid."""
+
+    run: UUID
+    cluster: str
+    namespace: str
+    name: str
+    mode: str = "Full"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of sync_run."""
+
+    run: UUID
+    namespace: str
+    name: str
+    mode: str
+    state: str
+    attempt: int
+    token: int
+    source_version: str | None
+    pull: dict[str, Any] | None
+    removable: list[str]
+    plan: dict[str, Any] | None
+    issues: list[dict[str, Any]] | None
+    digest: str | None
+    base_version: int | None
+    data_version: int | None
+    started_at: datetime
+    staged_at: datetime | None
+    merged_at: datetime | None
+
+
+_COLUMNS = (
+    "run, namespace, name, mode, state, attempt, token, source_version, pull, removable, plan, issues, digest,"
+    " base_version, data_version, started_at, staged_at, merged_at"
+)
+
+
+def session_tenant(conn: psycopg.Connection) -> str:
+    """The tenant of the login. Raises StoreError(NotATenantLogin)."""
+    return str(scalar(conn, "select roster.require_tenant()"))
+
+
+def find(conn: psycopg.Connection, run: UUID) -> Run | None:
+    """The run, or None where the database does not know it."""
+    with conn.cursor(row_factory=class_row(Run)) as cursor:
+        cursor.execute(f"select {_COLUMNS} from roster.sync_run where run = %s".encode(), (run,))
+        return cursor.fetchone()
+
+
+def latest(conn: psycopg.Connection, limit: int = 20) -> list[Run]:
+    """The tenant's newest runs, newest first."""
+    with conn.cursor(row_factory=class_row(Run)) as cursor:
+        query = f"select {_COLUMNS} from roster.sync_run order by started_at desc limit %s"
+        cursor.execute(query.encode(), (limit,))
+        return cursor.fetchall()
+
+
+def merged_before(conn: psycopg.Connection, name: RunName) -> bool:
+    """Whether another run under this RosterSync's name was merged (a manifest that is created again)."""
+    return bool(
+        scalar(
+            conn,
+            "select exists (select from roster.sync_run"
+            " where namespace = %s and name = %s and run <> %s and state = 'Merged')",
+            name.namespace,
+            name.name,
+            name.run,
+        )
+    )
+
+
+def data_version(conn: psycopg.Connection) -> int:
+    """How many merges the tenant has had."""
+    return int(str(scalar(conn, "select data_version from roster.tenant")))
+
+
+def database_id(conn: psycopg.Connection) -> str:
+    """The identity that goes into every digest."""
+    return str(scalar(conn, "select database_id from roster.meta"))
+
+
+def claim(conn: psycopg.Connection, tenant: str, cluster: str, namespace: str, name: str) -> None:
+    """Take the tenant for this connection, or find it taken by it already. Raises StoreError(TenantTaken)."""
+    conn.execute("select roster.claim_tenant(%s, %s, %s, %s)", (tenant, cluster, namespace, name))
+
+
+def discard(conn: psycopg.Connection, name: RunName, reason: str | None) -> str:
+    """Drop what is staged. Gives the run's state: Discarded, or Merged where there was nothing left to discard."""
+    return str(
+        scalar(
+            conn,
+            "select roster.discard(%s, %s, %s, %s, %s, %s)",
+            name.run,
+            name.cluster,
+            name.namespace,
+            name.name,
+            name.mode,
+            reason,
+        )
+    )
+
+
+def jsonb(value: object) -> Jsonb:
+    """For parameters."""
+    return Jsonb(value)

@@ -1,0 +1,163 @@
+"""Staging: the tables of one run, filled by COPY, then sealed.
+
+Only the stage login's INSERT right makes writing possible, and sealing takes it away: what is planned, reviewed and
+approved afterwards cannot change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from .copytext import RowWriter
+from .runs import RunName, jsonb
+from .seen import Hashes, SeenIndex
+from .tables import STAGE_COLUMNS, TABLES, Kind, Table
+
+_FLUSH_ROWS = 5000
+
+
+def stage_table(run: UUID, token: int, what: str) -> sql.Identifier:
+    """The name of one of a run's tables, as roster.stage_table makes it."""
+    return sql.Identifier("roster_stage", f"r{run.hex}_{token}_{what}")
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A problem of one record. `sourced_id` stays in the database."""
+
+    entity: str
+    sourced_id: str | None
+    code: str
+    severity: str  # error: the record is skipped; warning
+    field: str | None = None
+    page: int | None = None
+
+
+class Stage:
+    """An open stage. Raises FencedError once a newer attempt has taken over."""
+
+    def __init__(self, conn: psycopg.Connection, name: RunName, attempt: int) -> None:
+        row = conn.execute(
+            "select roster.open_stage(%s, %s, %s, %s, %s, %s)",
+            (name.run, attempt, name.cluster, name.namespace, name.name, name.mode),
+        ).fetchone()
+        assert row is not None
+        self._conn = conn
+        self.run = name.run
+        self.token: int = row[0]
+
+    def table(self, table: Table) -> TableStage:
+        """A writer for one entity's records."""
+        return TableStage(self._conn, self, table)
+
+    def issues(self, issues: Sequence[Issue]) -> None:
+        """Record problems of records."""
+        if not issues:
+            return
+        query = sql.SQL("copy {} (entity, sourced_id, code, severity, field, page) from stdin").format(
+            stage_table(self.run, self.token, "issue")
+        )
+        with self._conn.cursor() as cursor, cursor.copy(query) as copy:
+            for issue in issues:
+                copy.write_row((issue.entity, issue.sourced_id, issue.code, issue.severity, issue.field, issue.page))
+
+    def unseen(self, table: Table, hashes: Hashes) -> None:
+        """Record the raw hashes of merged rows that the pull did not show."""
+        if not len(hashes):
+            return
+        query = sql.SQL("copy {} (entity, raw_hash) from stdin").format(stage_table(self.run, self.token, "unseen"))
+        signed = hashes.view("int64").tolist()
+        with self._conn.cursor() as cursor, cursor.copy(query) as copy:
+            for start in range(0, len(signed), 50_000):
+                copy.write("".join(f"{table.entity}\t{h}\n" for h in signed[start : start + 50_000]))
+
+    def restart(self, table: Table) -> None:
+        """Empty what was staged of one entity."""
+        self._conn.execute(
+            "select roster.restart_stage(%s, %s, %s, %s)", (self.run, self.token, table.name, table.entity)
+        )
+
+    def seal(self, source_version: str | None, pull: dict[str, Any], removable: Sequence[str]) -> None:
+        """End of writing. `pull` is kept as the proof of what was received."""
+        self._conn.execute(
+            "select roster.seal_stage(%s, %s, %s, %s, %s)",
+            (self.run, self.token, source_version, jsonb(pull), list(removable)),
+        )
+
+    def fail(self, reason: str) -> None:
+        """Drop the tables and keep the reason."""
+        self._conn.execute("select roster.fail_stage(%s, %s, %s)", (self.run, self.token, reason))
+
+
+@dataclass
+class TableStage:
+    """Collects one entity's rows and writes them in batches."""
+
+    _conn: psycopg.Connection
+    _stage: Stage
+    table: Table
+    rows: int = 0
+    _lines: list[str] = field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        kinds = (Kind.TEXT, Kind.TEXT, Kind.INTEGER, Kind.TEXT, *(c.kind for c in self.table.columns))
+        self._writer = RowWriter(kinds)
+        self._target = stage_table(self._stage.run, self._stage.token, self.table.name)
+        self._copy = sql.SQL("copy {} ({}) from stdin").format(
+            self._target,
+            sql.SQL(", ").join(map(sql.Identifier, (*STAGE_COLUMNS, *self.table.column_names))),
+        )
+
+    def add(self, sourced_id: str, status: str, raw_hash: int | None, row_hash: str, values: Sequence[object]) -> None:
+        r"""Stage one record: `raw_hash` signed, 64 bits; `row_hash` as `\x…`; `values` in column order."""
+        self._lines.append(self._writer.line((sourced_id, status, raw_hash, row_hash, *values)))
+        self.rows += 1
+        if len(self._lines) >= _FLUSH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        if self._lines:
+            with self._conn.cursor() as cursor, cursor.copy(self._copy) as copy:
+                copy.write(RowWriter.encode(self._lines))
+            self._lines.clear()
+
+    def shown_twice(self, index: SeenIndex) -> list[str]:
+        """Ids that were shown unchanged on one page and changed on another: the listing moved while it was read.
+
+        Needs `unseen` written first.
+        """
+        if not index.active or not self.rows:
+            return []
+        query = sql.SQL(
+            "select s.sourced_id from {stage} s join roster.{merged} m on m.sourced_id = s.sourced_id"
+            " where m.tenant = (select roster.session_tenant()) and m.status = 'active' and m.source = 'SIS'"
+            " and m.raw_hash is not null and m.raw_hash not in (select u.raw_hash from {unseen} u where u.entity = %s)"
+        ).format(
+            stage=self._target,
+            merged=sql.Identifier(self.table.name),
+            unseen=stage_table(self._stage.run, self._stage.token, "unseen"),
+        )
+        return [str(row[0]) for row in self._conn.execute(query, (self.table.entity,)).fetchall()]
+
+
+def missing_merged(conn: psycopg.Connection, table: Table, sourced_ids: Sequence[str]) -> set[str]:
+    """Of these ids, those that no active merged row of the entity has."""
+    missing: set[str] = set()
+    query = sql.SQL(
+        "select t.id from unnest(%s::text[]) as t(id) where not exists (select from roster.{} m"
+        " where m.tenant = (select roster.session_tenant()) and m.sourced_id = t.id and m.status = 'active')"
+    ).format(sql.Identifier(table.name))
+    for start in range(0, len(sourced_ids), 20_000):
+        chunk = list(sourced_ids[start : start + 20_000])
+        missing.update(str(row[0]) for row in conn.execute(query, (chunk,)).fetchall())
+    return missing
+
+
+ENTITIES = tuple(table.entity for table in TABLES)
