@@ -1,0 +1,113 @@
+"""What an HTTP answer other than success means, and the few words of it that may be repeated."""
+
+import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from .errors import OneRosterError, Reason, outside
+from .http import Response
+
+_CODE = re.compile(r"[A-Za-z0-9_.\- ]{1,64}")
+_CODE_FIELDS = frozenset(
+    {"error", "imsx_codemajor", "codemajor", "imsx_codeminor", "codeminor", "imsx_codeminorfieldvalue",
+     "codeminorfieldvalue", "imsx_statusinfo", "statusinfo", "imsx_codeminorfield", "codeminorfield"}
+)  # fmt: skip
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def codes(body: bytes) -> list[str]:
+    """The values of known code fields in an error's JSON body. Never a description: it may name people."""
+    try:
+        found: list[str] = []
+        _collect(msgspec.json.decode(body), found, 0)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    return list(dict.fromkeys(found))[:4]
+
+
+def _collect(value: Any, found: list[str], depth: int) -> None:
+    if depth > 6:
+        return
+    if isinstance(value, list):
+        for item in value[:8]:
+            _collect(item, found, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key.lower() in _CODE_FIELDS:
+                if isinstance(item, str) and _CODE.fullmatch(item):
+                    found.append(item)
+                else:
+                    _collect(item, found, depth + 1)
+
+
+def said(response: Response) -> str:
+    """Status and codes of an answer, for a message: "403 (forbidden)"."""
+    words = outside(", ".join(codes(response.body)))
+    return f"{response.status} ({words})" if words else str(response.status)
+
+
+def retry_after(response: Response) -> float | None:
+    """Seconds that the server asks us to wait, or None."""
+    value = response.headers.get("retry-after", "").strip()
+    if value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def clock_skew(response: Response) -> float | None:
+    """Seconds that the server's clock is ahead of this one, or None when it does not say."""
+    try:
+        return parsedate_to_datetime(response.headers.get("date", "")).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def refusal(response: Response) -> OneRosterError:
+    """The error that an unsuccessful answer of a collection stands for."""
+    status = response.status
+    what, retryable, wait = said(response), status in _RETRIED, retry_after(response)
+
+    def error(reason: Reason, message: str, next_step: str) -> OneRosterError:
+        return OneRosterError(reason, message, next_step, retryable=retryable, status=status, retry_after=wait)
+
+    if status == 401:
+        return error(
+            Reason.TOKEN_REJECTED,
+            f"The server does not accept its own token: {what}.",
+            "Check that token URL and endpoint belong to the same server, and that the client is enabled.",
+        )
+    if status == 403:
+        return error(
+            Reason.FORBIDDEN,
+            f"The server forbids this collection to the client: {what}.",
+            "Have the client granted read access to it in the SIS.",
+        )
+    if status in (404, 410):
+        return error(
+            Reason.NOT_FOUND,
+            f"The server has nothing at this address: {what}.",
+            "Check the endpoint, and that the SIS has its OneRoster module licensed and enabled.",
+        )
+    if status == 429:
+        return error(
+            Reason.THROTTLED,
+            "The server asks for fewer requests.",
+            "Set requestsPerSecond below the vendor's limit.",
+        )
+    if status >= 500 or status == 408:
+        return error(
+            Reason.SERVER_ERROR,
+            f"The server failed: {what}.",
+            "Try again later; if it stays, ask the vendor.",
+        )
+    return error(
+        Reason.REQUEST_REFUSED,
+        f"The server refuses the request: {what}.",
+        "Check the endpoint, the version and the page size.",
+    )

@@ -1,0 +1,78 @@
+"""Response bodies within bounds: what is kept is never more than was allowed, however it was packed."""
+
+import zlib
+from typing import NoReturn
+
+from .errors import OneRosterError, Reason
+
+# A roster packs at 10 to 40 to one, and generated ones at 100; deflate can do 1,030.
+_MAX_RATIO = 400
+_RATIO_FLOOR = 8 * 2**20
+
+
+class Body:
+    """Collects a body chunk by chunk. encoding: the Content-Encoding; limit: bytes after inflation."""
+
+    def __init__(self, encoding: str, limit: int) -> None:
+        encoding = encoding.strip().lower()
+        if encoding not in ("", "identity", "gzip", "x-gzip"):
+            raise OneRosterError(
+                Reason.BAD_COMPRESSION,
+                "The server packed its answer in a way that was not asked for.",
+                "Have the server send plain or gzip answers; nothing else was offered to it.",
+            )
+        self._inflate = zlib.decompressobj(31) if "gzip" in encoding else None
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self.received = 0
+        self.size = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Takes a chunk as it came from the wire. Raises BodyTooLarge or BadCompression."""
+        self.received += len(chunk)
+        if self._inflate is None:
+            self._keep(chunk)
+            return
+        try:
+            while chunk:
+                if self._inflate.eof:
+                    raise _broken("holds bytes after its end")
+                self._keep(self._inflate.decompress(chunk, self._limit - self.size + 1))
+                chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
+        except zlib.error:
+            raise _broken("is not what it says") from None
+
+    def _keep(self, part: bytes) -> None:
+        self.size += len(part)
+        if self.size > self._limit:
+            self.refuse()
+        if self._inflate and self.size > _RATIO_FLOOR and self.size > _MAX_RATIO * self.received:
+            raise _broken("unpacks to far more than a roster would")
+        self._parts.append(part)
+
+    def refuse(self) -> NoReturn:
+        """Raises BodyTooLarge."""
+        raise OneRosterError(
+            Reason.BODY_TOO_LARGE,
+            f"The answer is larger than {self._limit // 1024:,} kB.",
+            "Lower the page size; if one page of it is still this large, the server is not sending a roster.",
+        )
+
+    def finish(self) -> bytes:
+        """The whole body. Raises ConnectionLost when a compressed one was cut."""
+        if self._inflate is not None and not self._inflate.eof and self.received:
+            raise OneRosterError(
+                Reason.CONNECTION_LOST,
+                "The answer ended in the middle.",
+                "Try again; if it stays, ask the vendor: the server or a proxy cuts its answers.",
+                retryable=True,
+            )
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+def _broken(what: str) -> OneRosterError:
+    return OneRosterError(
+        Reason.BAD_COMPRESSION,
+        f"The compressed answer {what}.",
+        "Ask the vendor: the server or a proxy in between packs its answers wrongly.",
+    )

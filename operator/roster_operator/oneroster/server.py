@@ -1,0 +1,286 @@
+"""One OneRoster server: its version, its base address, and walks through its collections."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from .answers import refusal
+from .entities import Entity
+from .errors import OneRosterError, Reason
+from .http import Client, Response, checked_url
+from .oauth2 import scope_ladder
+from .pagebody import split
+from .paging import ERROR_PAST_THE_END, Next, Page, PullReport, Walk, page_url
+from .session import Session
+from .settings import RestSettings
+
+Version = Literal["1.1", "1.2"]
+Answer = tuple[Response, list[msgspec.Raw]]
+
+BASE_PATHS: dict[Version, str] = {"1.2": "/ims/oneroster/rostering/v1p2", "1.1": "/ims/oneroster/v1p1"}
+_OWN_BASE = re.compile(r"/v1p([12])$", re.IGNORECASE)
+
+# A wrong path may answer anything; only these say that the server itself was not reached or not willing,
+# whatever the version.
+_FATAL = frozenset(
+    {
+        Reason.SETTINGS_INVALID, Reason.DNS_FAILED, Reason.ADDRESS_REFUSED, Reason.CONNECT_FAILED, Reason.TLS_FAILED,
+        Reason.CERTIFICATE_EXPIRED, Reason.CERTIFICATE_NOT_YET_VALID, Reason.CERTIFICATE_UNTRUSTED,
+        Reason.CERTIFICATE_NAME_MISMATCH, Reason.CLOCK_SKEWED, Reason.TOKEN_MALFORMED, Reason.THROTTLED,
+    }
+)  # fmt: skip
+# Which refusal tells most, when no version answered.
+_TELLING = (
+    Reason.FORBIDDEN, Reason.SCOPE_MISSING, Reason.TOKEN_REJECTED, Reason.SERVER_ERROR, Reason.TIMED_OUT,
+    Reason.CONNECTION_LOST, Reason.MALFORMED_RESPONSE, Reason.REQUEST_REFUSED, Reason.REDIRECT_REFUSED,
+    Reason.ENDPOINT_NOT_ONEROSTER,
+)  # fmt: skip
+
+
+def candidates(endpoint: str, version: str) -> list[tuple[Version, str]]:
+    """The versions to try and their base addresses, best first.
+
+    An endpoint may be the server's root or already hold a version's base path.
+    Raises SettingsInvalid when it names another version than the one that is set.
+    """
+    endpoint = endpoint.rstrip("/")
+    order: list[Version] = ["1.2", "1.1"]
+    root = endpoint
+    for named, path in BASE_PATHS.items():
+        if endpoint.lower().endswith(path):
+            root = endpoint[: -len(path)]
+            order.sort(key=lambda item, named=named: item != named)
+            break
+    else:
+        if own := _OWN_BASE.search(endpoint):
+            named_version: Version = "1.1" if own[1] == "1" else "1.2"
+            if version not in ("Auto", named_version):
+                raise OneRosterError(
+                    Reason.SETTINGS_INVALID,
+                    f"The endpoint is one of version {named_version}, but version {version} is set.",
+                    "Set version to Auto, or give the endpoint of that version.",
+                )
+            return [(named_version, endpoint)]
+    return [(item, root + BASE_PATHS[item]) for item in order if version in ("Auto", item)]
+
+
+class Slots:
+    """Room for pages. Belongs to one event loop."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._changed = asyncio.Event()
+
+    def take(self) -> bool:
+        """Takes a slot if one is free."""
+        if self._free <= 0:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Takes a slot as soon as one is free. One waiter at a time."""
+        while not self.take():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def release(self) -> None:
+        self._free += 1
+        self._changed.set()
+
+
+class Server:
+    """Belongs to one event loop."""
+
+    def __init__(self, settings: RestSettings) -> None:
+        self.settings = settings
+        self.endpoint = checked_url(settings.endpoint, allow_insecure=settings.allow_insecure)
+        self.token_url = checked_url(settings.token_url, allow_insecure=settings.allow_insecure, query=True)
+        self._candidates = candidates(self.endpoint, settings.version)
+        self.client = Client(
+            allow=settings.allow_addresses,
+            deny=settings.deny_addresses,
+            ca_bundle=settings.ca_bundle,
+            allow_insecure=settings.allow_insecure,
+            timeouts=settings.timeouts,
+            connections=settings.max_concurrency + 1,
+        )
+        self.session = Session(settings, self.client)
+        self._base: tuple[Version, str] | None = None
+        self._detecting = asyncio.Lock()
+        self._walks: dict[Entity, Walk] = {}
+        # With a version that is set, or with scopes that are, the first token needs no detection.
+        self._use(self._candidates[0][0])
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+    def _use(self, version: Version) -> None:
+        if not self.settings.scopes:
+            self.session.use_scopes(scope_ladder(version))
+
+    async def base(self) -> tuple[Version, str]:
+        """The version in use and its base address; found out at the first call."""
+        async with self._detecting:
+            if self._base is None:
+                if len(self._candidates) == 1:
+                    self._base = self._candidates[0]
+                else:
+                    self._base = await self.detect()
+            return self._base
+
+    async def detect(self) -> tuple[Version, str]:
+        """Asks for one org of each candidate version until one answers as OneRoster does."""
+        refused: list[OneRosterError] = []
+        settings = self.settings
+        # A version that only fails for a moment must not be mistaken for one that is not there; yet servers
+        # that answer 500 to an unknown path must not cost the whole patience.
+        budget = settings.retry_budget if len(self._candidates) == 1 else settings.retry_budget / 4
+        for index, (version, base) in enumerate(self._candidates):
+            if index:
+                self._use(version)
+            try:
+                await self.session.get(
+                    page_url(base, Entity.ORGS, 1, 0), lambda answer: self._read(Entity.ORGS, answer), budget=budget
+                )
+            except OneRosterError as error:
+                if error.reason in _FATAL:
+                    raise
+                refused.append(error)
+            else:
+                self._base = (version, base)
+                return self._base
+        raise self._not_detected(refused)
+
+    def _not_detected(self, refused: list[OneRosterError]) -> OneRosterError:
+        for reason in _TELLING:
+            for error in refused:
+                if error.reason is reason:
+                    return error
+        if len(self._candidates) == 1:
+            return OneRosterError(
+                Reason.VERSION_UNSUPPORTED,
+                f"The server has no OneRoster {self._candidates[0][0]} under this endpoint.",
+                "Set version to Auto, or check the endpoint.",
+                status=404,
+            )
+        return OneRosterError(
+            Reason.ENDPOINT_NOT_ONEROSTER,
+            "The server has neither OneRoster 1.2 nor 1.1 under this endpoint.",
+            "Check the endpoint, and that the SIS has its OneRoster module licensed and enabled.",
+            status=404,
+        )
+
+    def _read(self, entity: Entity, response: Response) -> Answer:
+        if response.status >= 400:
+            raise self._entity_refusal(entity, response)
+        if response.status == 204:
+            return response, []
+        return response, split(response.body, entity, entity.value)
+
+    def _entity_refusal(self, entity: Entity, response: Response) -> OneRosterError:
+        granted = self.session.granted
+        word = "demographics" if entity is Entity.DEMOGRAPHICS else "roster"
+        if response.status in (401, 403) and granted and not any(word in scope for scope in granted):
+            return OneRosterError(
+                Reason.SCOPE_MISSING,
+                f"The client was not granted the scope that {entity} need.",
+                f"Have the client granted roster-{'demographics' if word != 'roster' else 'core'}.readonly in the SIS.",
+                entity=entity,
+                status=response.status,
+            )
+        error = refusal(response)
+        error.entity = entity
+        return error
+
+    async def fetch(self, entity: Entity, at: Next, limit: int, *, last_look: bool = False) -> Answer:
+        """One page. last_look: it should lie past the end, where an error is not worth much patience."""
+        _, base = await self.base()
+        return await self.session.get(
+            at.link or page_url(base, entity, limit, at.offset),
+            lambda answer: self._read(entity, answer),
+            server_errors=1 if last_look else None,
+        )
+
+    async def first_page(self, entity: Entity) -> Answer:
+        """The first page as a walk would get it, lower limits included."""
+        walk = Walk(entity, self.settings.page_size)
+        while True:
+            try:
+                return await self.fetch(entity, Next(0), walk.limit)
+            except OneRosterError as error:
+                self._resolve(walk, error)
+
+    def report(self, entity: Entity) -> PullReport:
+        walk = self._walks.get(entity)
+        return (walk or Walk(entity, self.settings.page_size)).report()
+
+    async def walk(self, entity: Entity, slots: Slots) -> AsyncGenerator[Page]:
+        """The pages of a collection in order. Takes a slot for each page; the caller gives it back."""
+        walk = self._walks[entity] = Walk(entity, self.settings.page_size)
+        ahead: dict[int, asyncio.Task[Answer]] = {}
+        try:
+            while (at := walk.due) is not None:
+                if at.link or at.offset not in ahead:
+                    await _drop(ahead, slots)
+                    await slots.wait()
+                    task = self._start(walk, at)
+                else:
+                    task = ahead.pop(at.offset)
+                self._look_ahead(walk, at, ahead, slots)
+                try:
+                    response, records = await task
+                    page = walk.take(response, records)
+                except OneRosterError as error:
+                    slots.release()
+                    self._resolve(walk, error)
+                    continue
+                except BaseException:
+                    task.cancel()
+                    raise
+                if page is None:
+                    slots.release()
+                else:
+                    yield page
+        finally:
+            await _drop(ahead, slots)
+
+    def _start(self, walk: Walk, at: Next) -> asyncio.Task[Answer]:
+        return asyncio.create_task(self.fetch(walk.entity, at, walk.limit, last_look=walk.at_end()))
+
+    def _look_ahead(self, walk: Walk, at: Next, ahead: dict[int, asyncio.Task[Answer]], slots: Slots) -> None:
+        """Starts the pages that will likely be next, where the server's total says that they exist."""
+        if walk.total is None or at.link or not walk.pages:
+            return
+        for step in range(1, self.settings.max_concurrency):
+            offset = at.offset + step * walk.last
+            if offset >= walk.total:
+                return
+            if offset not in ahead:
+                if not slots.take():
+                    return
+                ahead[offset] = self._start(walk, Next(offset))
+
+    def _resolve(self, walk: Walk, error: OneRosterError) -> None:
+        """Takes an error as what it means at this place of the walk, or raises it."""
+        status = error.status
+        if status in (400, 413, 422) and walk.lower_limit():
+            return
+        if status is not None and walk.ends_at(status):
+            walk.end("not found" if status in (404, 410) else ERROR_PAST_THE_END)
+            return
+        raise error.at(walk.entity, walk.pages + 1)
+
+
+async def _drop(ahead: dict[int, asyncio.Task[Answer]], slots: Slots) -> None:
+    for task in ahead.values():
+        task.cancel()
+    for task in ahead.values():
+        with suppress(asyncio.CancelledError, OneRosterError):
+            await task
+        slots.release()
+    ahead.clear()
