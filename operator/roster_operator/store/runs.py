@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from .database import scalar
+from .errors import StoreError
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,14 @@ def find(conn: psycopg.Connection, run: UUID) -> Run | None:
     with conn.cursor(row_factory=class_row(Run)) as cursor:
         cursor.execute(f"select {_COLUMNS} from roster.sync_run where run = %s".encode(), (run,))
         return cursor.fetchone()
+
+
+def get(conn: psycopg.Connection, run: UUID) -> Run:
+    """The run. Raises StoreError(NotStaged) where the database does not know it."""
+    found = find(conn, run)
+    if found is None:
+        raise StoreError("NotStaged", "Nothing is staged under this sync.", "Pull the data again.", retryable=True)
+    return found
 
 
 def latest(conn: psycopg.Connection, limit: int = 20) -> list[Run]:

@@ -83,6 +83,16 @@ class Stage:
             "select roster.restart_stage(%s, %s, %s, %s)", (self.run, self.token, table.name, table.entity)
         )
 
+    def skipped(self, entity: str) -> int:
+        """How many ids of an entity have a record that cannot be taken."""
+        row = self._conn.execute(
+            sql.SQL("select count(distinct sourced_id) from {} where entity = %s and severity = 'error'").format(
+                stage_table(self.run, self.token, "issue")
+            ),
+            (entity,),
+        ).fetchone()
+        return int(row[0]) if row else 0
+
     def seal(self, source_version: str | None, pull: dict[str, Any], removable: Sequence[str]) -> None:
         """End of writing. `pull` is kept as the proof of what was received."""
         self._conn.execute(
@@ -127,6 +137,15 @@ class TableStage:
             with self._conn.cursor() as cursor, cursor.copy(self._copy) as copy:
                 copy.write(RowWriter.encode(self._lines))
             self._lines.clear()
+
+    def drop_pending(self) -> None:
+        """Forget what was collected and not yet written: the listing is read again."""
+        self._lines.clear()
+
+    def duplicates(self) -> list[str]:
+        """Ids that were staged more than once."""
+        query = sql.SQL("select sourced_id from {} group by 1 having count(*) > 1").format(self._target)
+        return [str(row[0]) for row in self._conn.execute(query).fetchall()]
 
     def shown_twice(self, index: SeenIndex) -> list[str]:
         """Ids that were shown unchanged on one page and changed on another: the listing moved while it was read.

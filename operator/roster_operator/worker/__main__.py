@@ -1,0 +1,66 @@
+"""The entry point of a Job's pod: ROSTER_TASK in, a summary as termination message out, and an exit code.
+
+Exit 0: done, whatever the outcome of a test. 65: failed for good. 75: failed, may be run again.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+import pydantic
+
+from roster_operator.api.task import (
+    EXIT_DONE,
+    EXIT_PERMANENT,
+    EXIT_RETRY,
+    TASK_VARIABLE,
+    TERMINATION_MESSAGE_LIMIT,
+    TERMINATION_MESSAGE_PATH,
+    WorkerSummary,
+    WorkerTask,
+)
+
+from .steps import run_step
+
+MESSAGE_PATH_VARIABLE = "ROSTER_TERMINATION_MESSAGE"
+
+
+def main() -> int:
+    """Run the task of the environment."""
+    try:
+        task = WorkerTask.model_validate_json(os.environ.get(TASK_VARIABLE, ""))
+    except pydantic.ValidationError as error:
+        sys.stderr.write(f"{TASK_VARIABLE} is missing or malformed: {error.error_count()} errors\n")
+        return EXIT_PERMANENT
+    summary = run_step(task)
+    summary.max_rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    text = fit(summary)
+    Path(os.environ.get(MESSAGE_PATH_VARIABLE, TERMINATION_MESSAGE_PATH)).write_bytes(text)
+    sys.stdout.write(text.decode() + "\n")
+    if summary.failure is None:
+        return EXIT_DONE
+    return EXIT_RETRY if summary.failure.retryable else EXIT_PERMANENT
+
+
+def fit(summary: WorkerSummary, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
+    """The summary as JSON within the limit: the least important parts go first."""
+    small = summary.model_copy(deep=True)
+    while len(text := small.model_dump_json(by_alias=True, exclude_none=True).encode()) > limit:
+        if small.issues:
+            small.issues.pop()
+        elif small.test and small.test.checks:
+            small.test.checks.pop()
+        elif small.failure and len(small.failure.message) > 200:
+            small.failure.message = small.failure.message[:200]
+        else:
+            small.counts = {}
+            small.plan = None if small.plan is None else small.plan.model_copy(update={"incomplete_reason": None})
+            return small.model_dump_json(by_alias=True, exclude_none=True).encode()[:limit]
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

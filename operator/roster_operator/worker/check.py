@@ -1,0 +1,47 @@
+"""The test step: is the source reachable, are we let in, does it speak OneRoster, is the tenant ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from roster_operator.api.sync import Failure
+from roster_operator.api.task import TestCheck, TestReport
+from roster_operator.oneroster.check import CheckStep, Facts
+
+from .failures import failure
+
+_REACHED = ("Resolve", "Connect")
+
+
+def report(steps: Iterable[CheckStep], facts: Facts, database: Failure | None) -> TestReport:
+    """The test's findings. `database` is what stood in the way of claiming the tenant, if anything did."""
+    seen = list(steps)
+    wrong = next((step for step in seen if not step.ok), None)
+    first = (
+        database
+        if wrong is None
+        else failure(str(wrong.reason or "TestFailed"), f"{wrong.name}: {wrong.message}", wrong.next_step)
+    )
+    passed = {step.name for step in seen if step.ok}
+    return TestReport(
+        ready=first is None,
+        reachable=all(name in passed for name in _REACHED),
+        authenticated="Token" in passed if any(step.name == "Token" for step in seen) else None,
+        tenant_claimed=database is None,
+        version=facts.version,
+        counts={str(step.entity): step.count for step in seen if step.entity and step.count is not None},
+        checks=[
+            TestCheck(
+                name=step.name,
+                ok=step.ok,
+                reason=str(step.reason) if step.reason else None,
+                entity=str(step.entity) if step.entity else None,
+                count=step.count,
+            )
+            for step in seen[:24]
+        ],
+        failure=first,
+        server_max_page_size=facts.page_limit,
+        certificate_expires=facts.certificate_expires,
+        clock_skew_seconds=None if facts.clock_skew is None else round(facts.clock_skew),
+    )

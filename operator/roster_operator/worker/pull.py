@@ -1,0 +1,298 @@
+"""One entity from the source into its staging table: hash, look up, decode only what is new, check references.
+
+The data flow is that of docs/decisions/0002: a record whose bytes were merged before is recognised by its hash and not
+even decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import psycopg
+import xxhash
+from numpy.typing import NDArray
+
+from roster_operator.oneroster.decode import Decoder
+from roster_operator.oneroster.entities import OPTIONAL, Entity
+from roster_operator.oneroster.errors import OneRosterError, Reason
+from roster_operator.oneroster.paging import Page, completeness
+from roster_operator.oneroster.records import Record, canonical
+from roster_operator.oneroster.references import REFERENCES, ReferenceField
+from roster_operator.oneroster.rest import RestSource
+from roster_operator.store.seen import SeenIndex
+from roster_operator.store.stage import Issue, Stage, TableStage, missing_merged
+from roster_operator.store.tables import BY_ENTITY
+
+from .decisions import Pull
+
+# Part of every raw hash: raise it when records are read differently, so that no row hides behind its old bytes.
+READING = 1
+RESTARTS = 2
+_OPTIONAL_MISSING = frozenset({Reason.SCOPE_MISSING, Reason.FORBIDDEN, Reason.NOT_FOUND})
+
+Progress = Callable[[str, int, int | None], None]  # entity, records so far, total
+IdHashes = NDArray[np.uint64]
+
+
+class KnownIds:
+    """Ids staged in this run, as sorted hashes: what later entities may refer to."""
+
+    def __init__(self) -> None:
+        self._sorted: dict[Entity, IdHashes] = {}
+
+    def put(self, entity: Entity, hashes: array[int]) -> None:
+        """All valid ids of an entity that was pulled to its end."""
+        self._sorted[entity] = np.unique(np.frombuffer(hashes, dtype=np.uint64)) if hashes else _NONE
+
+    def unknown(self, entity: Entity, ids: Sequence[str]) -> list[int]:
+        """Positions of the ids that were not staged in this run (they may be merged already)."""
+        known = self._sorted.get(entity, _NONE)
+        if not len(known):
+            return list(range(len(ids)))
+        hashes = np.array([_id_hash(i) for i in ids], dtype=np.uint64)
+        at = np.searchsorted(known, hashes)
+        at[at == len(known)] = 0
+        return np.flatnonzero(known[at] != hashes).tolist()
+
+
+_NONE: IdHashes = np.empty(0, dtype=np.uint64)
+
+
+def _id_hash(sourced_id: str) -> int:
+    return xxhash.xxh3_64_intdigest(sourced_id.encode())
+
+
+@dataclass
+class _Suspect:
+    """A record that refers to something which this pull did not stage: merged before, or missing."""
+
+    sourced_id: str
+    page: int
+    missing: dict[ReferenceField, list[str]] = field(default_factory=dict[ReferenceField, list[str]])
+    resolved: set[ReferenceField] = field(default_factory=set[ReferenceField])
+
+
+class EntityPull:
+    """The pull of one entity. `run` does it all; a listing that shifted is read again, RESTARTS times at most."""
+
+    def __init__(
+        self,
+        source: RestSource,
+        conn: psycopg.Connection,
+        stage: Stage,
+        entity: Entity,
+        known: KnownIds,
+        progress: Progress,
+    ) -> None:
+        self._source = source
+        self._conn = conn
+        self._stage = stage
+        self._entity = entity
+        self._table = BY_ENTITY[entity.value]
+        self._known = known
+        self._progress = progress
+        self._seed = _id_hash(f"{READING}/{source.version}/{entity.value}")
+        self._index = SeenIndex.load(conn, self._table)
+        self.active = self._index.active
+
+    def run(self) -> Pull:
+        """Stage the entity. Raises OneRosterError, StoreError."""
+        for restart in range(RESTARTS + 1):
+            self._begin()
+            try:
+                for page in self._source.pages(self._entity):
+                    self._take(page)
+            except OneRosterError as error:
+                if self._entity in OPTIONAL and error.reason in _OPTIONAL_MISSING:
+                    return Pull(pulled=False)
+                if error.reason is Reason.LISTING_UNSTABLE and restart < RESTARTS:
+                    self._again()
+                    continue
+                raise
+            self._rows.flush()
+            unseen = self._index.unseen()
+            self._stage.unseen(self._table, unseen)
+            twice = self._rows.shown_twice(self._index)
+            if (twice or self._shifted()) and restart < RESTARTS:
+                self._again()
+                continue
+            return self._end(restart, twice)
+        raise AssertionError("the last round always ends")
+
+    def _begin(self) -> None:
+        self._rows: TableStage = self._stage.table(self._table)
+        self._decode = Decoder(self._entity, self._source.version)
+        self._issues: list[Issue] = []
+        self._suspects: list[_Suspect] = []
+        self._ids = array("Q")  # hashes of the ids of all misses that have one
+        self._id_pages = array("I")
+        self._valid = array("Q")
+        self._repeats: list[str] = []  # ids of records shown twice with the same bytes
+        self._nameless = 0
+        self._invalid = 0
+
+    def _again(self) -> None:
+        self._rows.drop_pending()
+        self._stage.restart(self._table)
+        self._index.restart()
+
+    def _take(self, page: Page) -> None:
+        records = page.records
+        seed = self._seed
+        digest = xxhash.xxh3_64_intdigest
+        hashes = np.fromiter((digest(record, seed) for record in records), dtype=np.uint64, count=len(records))
+        misses, repeated = self._index.look_up(hashes)
+        for position in repeated.tolist():
+            decoded = self._decode(records[position])
+            if decoded.sourced_id is not None:
+                self._repeats.append(decoded.sourced_id)
+        if len(misses):
+            self._stage_misses(page, misses.tolist(), hashes)
+        self._progress(self._entity.value, page.offset + len(records), page.total)
+
+    def _stage_misses(self, page: Page, misses: list[int], hashes: IdHashes) -> None:
+        entity, rows, number = self._entity.value, self._rows, page.number
+        signed: list[int] = hashes.view(np.int64).tolist()
+        staged: list[Record] = []
+        for position in misses:
+            record, sourced_id, problems, secret = self._decode(page.records[position])
+            if sourced_id is None:
+                self._nameless += 1
+            else:
+                id_hash = _id_hash(sourced_id)
+                self._ids.append(id_hash)
+                self._id_pages.append(number)
+            for problem in problems:
+                self._issues.append(Issue(entity, sourced_id, problem.code, problem.severity, problem.field, number))
+            if record is None:
+                self._invalid += 1
+                continue
+            self._valid.append(_id_hash(record.sourced_id))
+            values = msgspec.structs.astuple(record)
+            rows.add(
+                record.sourced_id,
+                record.status,
+                None if secret else signed[position],
+                "\\x" + hashlib.sha256(canonical(record)).hexdigest(),
+                values[2:],
+            )
+            staged.append(record)
+        self._check_references(staged, number)
+        if len(self._issues) >= _ISSUE_BATCH:
+            self._write_issues()
+
+    def _check_references(self, records: Sequence[Record], page: int) -> None:
+        """Note the records that refer to something which this pull has not staged."""
+        if not records:
+            return
+        suspects: dict[int, _Suspect] = {}
+        for reference in REFERENCES[self._entity]:
+            owners, ids = _targets(records, reference)
+            unknown = self._known.unknown(reference.target, ids)
+            if not unknown:
+                continue
+            gone = set(unknown)
+            for at in unknown:
+                owner = owners[at]
+                suspect = suspects.setdefault(owner, _Suspect(records[owner].sourced_id, page))
+                suspect.missing.setdefault(reference, []).append(ids[at])
+            if reference.many:
+                for at, owner in enumerate(owners):
+                    if at not in gone and owner in suspects:
+                        suspects[owner].resolved.add(reference)
+        self._suspects.extend(suspects.values())
+
+    def _judge_suspects(self) -> None:
+        """What is neither staged nor merged dangles: the record is skipped where it means nothing without it."""
+        wanted: dict[Entity, set[str]] = {}
+        for suspect in self._suspects:
+            for reference, ids in suspect.missing.items():
+                wanted.setdefault(reference.target, set()).update(ids)
+        missing = {
+            target: missing_merged(self._conn, BY_ENTITY[target.value], sorted(ids)) for target, ids in wanted.items()
+        }
+        for suspect in self._suspects:
+            for reference, ids in suspect.missing.items():
+                dangling = [i for i in ids if i in missing[reference.target]]
+                if not dangling:
+                    continue
+                alive = reference in suspect.resolved or len(dangling) < len(ids)
+                severity = "error" if reference.required and not alive else "warning"
+                self._issues.append(
+                    Issue(
+                        self._entity.value,
+                        suspect.sourced_id,
+                        "DanglingReference",
+                        severity,
+                        reference.name,
+                        suspect.page,
+                    )
+                )
+        self._suspects.clear()
+
+    def _shifted(self) -> bool:
+        """The same id on two pages: the listing moved while it was read, so another record may be lost."""
+        if self._repeats:
+            return True
+        ids = np.frombuffer(self._ids, dtype=np.uint64) if self._ids else _NONE
+        distinct = len(np.unique(ids))
+        if distinct == len(ids):
+            return False
+        pages = np.frombuffer(self._id_pages, dtype=np.uint32)
+        pairs = np.unique(np.stack([ids, pages.astype(np.uint64)]), axis=1).shape[1]
+        return pairs != distinct
+
+    def _end(self, restarts: int, twice: Sequence[str]) -> Pull:
+        self._judge_suspects()
+        ids = np.frombuffer(self._ids, dtype=np.uint64) if self._ids else _NONE
+        distinct_missed = len(np.unique(ids))
+        # Ids that came twice, in whatever way: nobody can tell which record is true, so none of them is taken.
+        doubled = {*twice, *self._repeats}
+        if distinct_missed != len(ids):
+            doubled.update(self._rows.duplicates())
+        self._issues.extend(
+            Issue(self._entity.value, sourced_id, "DuplicateSourcedId", "error", "sourcedId") for sourced_id in doubled
+        )
+        self._write_issues()
+        received = self._index.seen_count + distinct_missed - len(set(twice))
+        invalid = self._stage.skipped(self._entity.value) + self._nameless
+        self._known.put(self._entity, self._valid)
+        report = self._source.report(self._entity)
+        proof = completeness(report, received)
+        reason = None if proof.complete else "RecordWithoutId" if self._nameless else proof.reason
+        return Pull(
+            pulled=True,
+            received=received + self._nameless,
+            invalid=invalid,
+            total=report.total,
+            pages=report.pages,
+            restarts=restarts,
+            complete=proof.complete,
+            reason=reason,
+            staged=self._rows.rows,
+        )
+
+    def _write_issues(self) -> None:
+        self._stage.issues(self._issues)
+        self._issues.clear()
+
+
+_ISSUE_BATCH = 5000
+
+
+def _targets(records: Sequence[Record], reference: ReferenceField) -> tuple[list[int], list[str]]:
+    """(position of the record, id that it refers to) for each reference, as two lists."""
+    values: list[Any] = [getattr(record, reference.name) for record in records]
+    if reference.many:
+        owners = [n for n, ids in enumerate(values) for _ in ids]
+        return owners, [i for ids in values for i in ids]
+    if reference.required:
+        return list(range(len(values))), values
+    owners = [n for n, i in enumerate(values) if i is not None]
+    return owners, [values[n] for n in owners]

@@ -1,0 +1,182 @@
+"""The four steps as a Job runs them: from a task to a summary. Each may be run again and then answers the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from roster_operator.api.limits import LimitHit
+from roster_operator.api.sync import EntityCounts, IssueCount, PlanSummary, Removals
+from roster_operator.api.task import (
+    DATABASE_SECRET_PATH,
+    MERGE_URL_KEY,
+    SIS_SECRET_PATH,
+    STAGE_URL_KEY,
+    Outcome,
+    Step,
+    SyncSubject,
+    WorkerSummary,
+    WorkerTask,
+)
+from roster_operator.oneroster.rest import RestSource
+from roster_operator.store import runs
+from roster_operator.store.database import connect
+from roster_operator.store.errors import AlreadyStagedError, StoreError
+from roster_operator.store.merge import PlanChanged, merge
+from roster_operator.store.plan import Plan
+from roster_operator.store.runs import RunName
+
+from . import check
+from .decisions import beyond
+from .failures import WorkerError, failure_of
+from .inputs import MountedSecret, api_source, credentials_from, rest_settings
+from .progress import ProgressLines
+from .stage import AlreadyMerged, Staged, answer_before, stage
+
+T = TypeVar("T")
+
+
+def run_step(
+    task: WorkerTask, *, sis: Path = Path(SIS_SECRET_PATH), database: Path = Path(DATABASE_SECRET_PATH)
+) -> WorkerSummary:
+    """Do the task. Never raises: an error becomes a summary with outcome Failed."""
+    started = time.monotonic()
+    try:
+        summary = _STEPS[task.step](task, sis, database)
+    except Exception as error:  # noqa: BLE001  every error ends here, typed, without its text
+        summary = _summary(task, Outcome.FAILED)
+        summary.failure = failure_of(error)
+    summary.seconds = round(time.monotonic() - started, 2)
+    return summary
+
+
+def _test(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
+    spec = _given(task.spec, "spec")
+    # The database first, but told last: a person wants to hear about the source that they are setting up.
+    problem = None
+    try:
+        with connect(MountedSecret(database, _database_secret(task)).read(STAGE_URL_KEY)) as conn:
+            runs.claim(conn, task.tenant, task.cluster, task.connection.namespace, task.connection.name)
+    except (StoreError, WorkerError) as error:
+        problem = failure_of(error)
+    credentials = credentials_from(MountedSecret(sis, api_source(spec).auth.secret_ref.name))
+    with RestSource(rest_settings(spec, credentials, task.policy)) as source:
+        steps = list(source.check())
+        facts = source.facts
+    summary = _summary(task, Outcome.TESTED)
+    summary.test = check.report(steps, facts, problem)
+    summary.version = facts.version
+    return summary
+
+
+def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
+    spec = _given(task.spec, "spec")
+    name = run_name(task)
+    with connect(MountedSecret(database, _database_secret(task)).read(STAGE_URL_KEY)) as conn:
+        runs.claim(conn, task.tenant, task.cluster, task.connection.namespace, task.connection.name)
+        result: Staged | AlreadyMerged | None = answer_before(conn, name, task.limits)
+        if result is None and task.unless_merged and runs.merged_before(conn, name):
+            result = AlreadyMerged()
+        if result is None:
+            credentials = credentials_from(MountedSecret(sis, api_source(spec).auth.secret_ref.name))
+            with RestSource(rest_settings(spec, credentials, task.policy)) as source:
+                try:
+                    result = stage(source, conn, name, task.attempt, task.limits, ProgressLines())
+                except AlreadyStagedError:
+                    result = answer_before(conn, name, task.limits)
+        version = runs.data_version(conn)
+    if isinstance(result, AlreadyMerged):
+        summary = _summary(task, Outcome.ALREADY_MERGED)
+        summary.data_version = version
+        return summary
+    staged = _given(result, "the staged plan")
+    summary = _summary(task, Outcome.STAGED)
+    summary.plan = plan_summary(staged.plan, staged.hits)
+    summary.issues = issue_counts(staged.plan)
+    summary.version = staged.version
+    summary.counts = {entity: counts.received for entity, counts in staged.plan.entities.items()}
+    return summary
+
+
+def _merge(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
+    order = _given(task.order, "order")
+    approval = {"digest": order.digest, "by": order.by, "via": order.via, "at": order.at.isoformat()}
+    with connect(MountedSecret(database, _database_secret(task)).read(MERGE_URL_KEY)) as conn:
+        result = merge(conn, run_name(task).run, order.digest, approval)
+    summary = _summary(task, Outcome.PLAN_CHANGED if isinstance(result, PlanChanged) else Outcome.MERGED)
+    summary.plan = plan_summary(result.plan, beyond(result.plan, task.limits))
+    summary.issues = issue_counts(result.plan)
+    summary.data_version = result.plan.base_version if isinstance(result, PlanChanged) else result.data_version
+    return summary
+
+
+def _discard(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
+    with connect(MountedSecret(database, _database_secret(task)).read(STAGE_URL_KEY)) as conn:
+        state = runs.discard(conn, run_name(task), task.discard_reason)
+    return _summary(task, Outcome.MERGED if state == "Merged" else Outcome.DISCARDED)
+
+
+_STEPS: dict[Step, Callable[[WorkerTask, Path, Path], WorkerSummary]] = {
+    Step.TEST: _test,
+    Step.STAGE: _stage,
+    Step.MERGE: _merge,
+    Step.DISCARD: _discard,
+}
+
+
+def run_name(task: WorkerTask) -> RunName:
+    """The run that a task is about."""
+    sync: SyncSubject = _given(task.sync, "sync")
+    return RunName(UUID(sync.uid), task.cluster, task.connection.namespace, sync.name, sync.mode.value)
+
+
+def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
+    """A plan as status shows it: counts only."""
+    return PlanSummary(
+        digest=plan.digest,
+        entities={
+            entity: EntityCounts(
+                received=counts.received,
+                create=counts.create,
+                update=counts.update,
+                deactivate=counts.deactivate,
+                reactivate=counts.reactivate,
+                unchanged=counts.unchanged,
+                invalid=counts.invalid,
+            )
+            for entity, counts in plan.entities.items()
+        },
+        removals=Removals(
+            explained=sum(counts.tobedeleted for counts in plan.entities.values()),
+            unexplained=sum(counts.vanished for counts in plan.entities.values()),
+        ),
+        limits=hits[:16],
+        complete=plan.complete,
+        incomplete_reason=plan.incomplete_reason,
+        first=plan.first,
+    )
+
+
+def issue_counts(plan: Plan) -> list[IssueCount]:
+    """The ten most important kinds of problem."""
+    return [IssueCount.from_dict(issue) for issue in plan.issues[:10]]
+
+
+def _summary(task: WorkerTask, outcome: Outcome) -> WorkerSummary:
+    return WorkerSummary(
+        step=task.step, outcome=outcome, attempt=task.attempt, run=task.sync.uid if task.sync else None
+    )
+
+
+def _database_secret(task: WorkerTask) -> str:
+    ref = task.spec.database_secret_ref if task.spec else None
+    return ref.name if ref else "for the database"
+
+
+def _given(value: T | None, what: str) -> T:
+    if value is None:
+        raise WorkerError("TaskMalformed", f"The task lacks {what}.", "Operator and worker must be of one release.")
+    return value
