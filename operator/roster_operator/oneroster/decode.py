@@ -65,9 +65,13 @@ class Decoder:
             return _invalid("MalformedJSON", suspicious)
         if not isinstance(fields, dict):
             return _invalid("NotAnObject", suspicious)
-        secret = has_secret(fields if suspicious else fields.get("metadata"))
-        if secret:
-            fields = without_secrets(fields)
+        try:
+            secret = has_secret(fields if suspicious else fields.get("metadata"))
+            if secret:
+                fields = without_secrets(fields)
+        except RecursionError:
+            sourced_id = Reader(fields, 0, self._version).identity(fields.get("sourcedId"), "sourcedId")
+            return Decoded(None, sourced_id, (Problem("TooDeep", "error", None),), True)
         read = Reader(fields, len(data), self._version)
         record = self._read(read)
         return Decoded(None if read.invalid else record, record.sourced_id or None, tuple(read.problems), secret)
