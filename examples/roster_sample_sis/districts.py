@@ -11,16 +11,15 @@ in the standard.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import msgspec
 
-if TYPE_CHECKING:
-    Ints = array[int]
+Ints: TypeAlias = "array[int]"
 
 _EPOCH = date(2000, 1, 1)
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
@@ -240,21 +239,22 @@ class Enrollments:
         self.modified: Ints = array("q")
 
     def columns(self) -> tuple[Ints, ...]:
-        """All columns, in the order of `append`'s parameters."""
+        """All columns, in the order number, user, class, kind, begin, end, modified."""
         return (self.number, self.user, self.class_, self.kind, self.begin, self.end, self.modified)
 
-    def append(self, number: int, user: int, class_: int, kind: int, begin: int, end: int, modified: int) -> None:
-        for column, value in zip(self.columns(), (number, user, class_, kind, begin, end, modified), strict=True):
+    def append(self, row: Sequence[int]) -> None:
+        """Adds one row: a value for each column."""
+        for column, value in zip(self.columns(), row, strict=True):
             column.append(value)
 
-    def extend(self, first: int, users: Iterable[int], class_: int, kind: int, begin: int, end: int, modified: int) -> int:
-        """Enrols `users` in one class under ascending numbers from `first`; returns the next free number."""
+    def extend(self, first: int, users: Iterable[int], rest: Sequence[int]) -> int:
+        """Adds a row for each of `users`, numbered from `first`, alike in the `rest` of the columns (class, kind,
+        begin, end, modified). Returns the next free number."""
         before = len(self.user)
         self.user.extend(users)
         count = len(self.user) - before
         self.number.extend(range(first, first + count))
-        constants = (class_, kind, begin, end, modified)
-        for column, value in zip(self.columns()[2:], constants, strict=True):
+        for column, value in zip(self.columns()[2:], rest, strict=True):
             column.extend(array(column.typecode, [value]) * count)
         return first + count
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roster_sample_sis.shelves import Collection
     from roster_sample_sis.tokens import Tokens
 
-type_json = "application/json; charset=utf-8"
+JSON_TYPE = "application/json; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Request:
         return self.collection is not None and self.sourced_id is None
 
 
-TOKEN_PATH = "/oauth/token"  # noqa: S105: a path
+TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Answer:
 
 def json_answer(status: int, value: object) -> Answer:
     """An answer with a small JSON body."""
-    return Answer(status, {"Content-Type": type_json}, [msgspec.json.encode(value)])
+    return Answer(status, {"Content-Type": JSON_TYPE}, [msgspec.json.encode(value)])
 
 
 def error(status: int, description: str, code_minor: str, version: Version | None) -> Answer:

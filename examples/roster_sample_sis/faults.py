@@ -10,10 +10,11 @@ first `after` of them, and `times` of them at most (None: all). When it strikes,
 `connect` is asked at each new connection. A server with odd habits is a list of such objects that never end.
 """
 
+# ruff: noqa: ARG002 - a hook has the arguments of its kind, needed or not
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import ClassVar
@@ -69,6 +70,7 @@ class Die(Fault):
     """The server dies at the page after `after` pages, refuses `connections` new connections, then recovers."""
 
     connections: int = 3
+    times: int | None = field(default=1, kw_only=True)
     name: ClassVar[str] = "die"
     dead: bool = field(default=False, init=False)
     refused: int = field(default=0, init=False)
@@ -76,14 +78,9 @@ class Die(Fault):
     def strikes(self, request: Request) -> bool:
         if self.dead:
             return True
-        if self.times is None:
-            self.times = 1
-        if super().strikes(request):
-            self.dead, self.refused = True, 0
-            if self.connections == 0:
-                self.dead = False
-            return True
-        return False
+        struck = super().strikes(request)
+        self.dead, self.refused = struck and self.connections > 0, 0
+        return struck
 
     def connect(self) -> bool:
         if not self.dead:
@@ -295,14 +292,14 @@ KINDS: Mapping[str, type[Fault]] = {
 def decode(value: object) -> Fault:
     """A fault from `{"fault": "slow", "seconds": 2}`. Raises ValueError for an unknown name or field."""
     if not isinstance(value, dict):
-        raise ValueError("a fault is an object with a \"fault\"")  # noqa: TRY004: the caller answers 400 to ValueError
+        raise ValueError('a fault is an object with a "fault"')  # noqa: TRY004 - the caller answers 400 to ValueError
     options = {str(key): item for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
     kind = KINDS.get(str(options.pop("fault", "")))
     if kind is None:
-        raise ValueError(f"\"fault\" is one of {', '.join(KINDS)}")
+        raise ValueError(f'"fault" is one of {", ".join(KINDS)}')
     try:
-        return kind(**msgspec.convert(options, dict[str, object]))  # type: ignore[arg-type]
-    except TypeError as problem:
+        return msgspec.convert(options, kind)
+    except msgspec.ValidationError as problem:
         raise ValueError(str(problem)) from None
 
 
@@ -325,6 +322,10 @@ class Faults:
     def clear(self) -> None:
         self.set()
 
+    def __iter__(self) -> Iterator[Fault]:
+        with self._lock:
+            return iter(list(self._faults))
+
     def striking(self, request: Request) -> list[Fault]:
         """The faults that strike this request; counts it."""
         if not self._faults:
@@ -335,4 +336,5 @@ class Faults:
     def connect(self) -> bool:
         """Whether a new connection is taken."""
         with self._lock:
-            return all([fault.connect() for fault in self._faults])
+            taken = [fault.connect() for fault in self._faults]
+            return all(taken)

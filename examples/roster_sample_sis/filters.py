@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ from roster_sample_sis.districts import instant
 
 _TERM = re.compile(r"^\s*([A-Za-z][A-Za-z.]*)\s*(!=|>=|<=|=|>|<|~)\s*'([^']*)'\s*$")
 _JOIN = re.compile(r"\s+(AND|OR)\s+(?=[A-Za-z.]+\s*(?:!=|>=|<=|=|>|<|~)\s*')", re.IGNORECASE)
-_COMPARE: dict[str, Callable[[object, object], bool]] = {
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     ">": operator.gt,
@@ -37,6 +37,8 @@ class _Term(NamedTuple):
     instant: int
 
     def holds(self, value: object) -> bool:
+        if self.field == "dateLastModified" and self.symbol != "~":
+            return _COMPARE[self.symbol](_instant(str(value)), self.instant)
         texts = [str(item) for item in value] if isinstance(value, list) else ["" if value is None else str(value)]  # pyright: ignore[reportUnknownVariableType]
         if self.symbol == "~":
             return any(self.value.casefold() in text.casefold() for text in texts)

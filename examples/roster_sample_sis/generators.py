@@ -5,7 +5,7 @@ All chance comes from one `random.Random`; no clock, no hash() and no set order 
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,9 +35,14 @@ FIRST_ENROLLMENT = 3_000_001
 _DAY_MS = 86_400_000
 
 
+def opening(school_year: int) -> date:
+    """The first day of the school year that ends in `school_year`."""
+    return date(school_year - 1, 8, 24)
+
+
 def last_change(school_year: int) -> int:
     """The instant as of which a school year's district is generated: its opening day, 06:00 UTC."""
-    return instant(datetime(school_year - 1, 8, 24, 6, tzinfo=UTC))
+    return instant(datetime.combine(opening(school_year), time(6), UTC))
 
 
 def instants(rng: Random, as_of: int, days: int, count: int = 2000) -> list[int]:
@@ -47,7 +52,9 @@ def instants(rng: Random, as_of: int, days: int, count: int = 2000) -> list[int]
 
 def sessions_of(school_year: int, first: int, modified: int) -> list[Session]:
     """A school year, its two terms and four grading periods, in this order."""
-    start, middle, end = (day(date(school_year - 1, 8, 24)), day(date(school_year, 1, 11)), day(date(school_year, 6, 12)))
+    start, middle, end = (
+        day(each) for each in (opening(school_year), date(school_year, 1, 11), date(school_year, 6, 12))
+    )
     fall, spring = day(date(school_year - 1, 10, 30)), day(date(school_year, 3, 26))
     label = f"{school_year - 1}-{school_year % 100:02d}"
     rows = (
@@ -113,6 +120,7 @@ class People:
         role: Role,
         orgs: tuple[int, ...],
         modified: int,
+        *,
         grade: str = "",
         family: str = "",
         agents: tuple[int, ...] = (),
@@ -196,7 +204,7 @@ def _orgs(rng: Random, students: int, modified: int) -> tuple[list[Org], list[li
     return orgs, levels
 
 
-def _cohort_sizes(levels: list[list[int]], students: int) -> list[tuple[int, str, int]]:
+def cohort_sizes(levels: list[list[int]], students: int) -> list[tuple[int, str, int]]:
     """(school, grade, students), school by school: grades of one size, schools of a level of one size, to one."""
     sizes: list[tuple[int, str, int]] = []
     for level, schools in zip(schedules.LEVELS, levels, strict=True):
@@ -224,7 +232,7 @@ def _shape(size: int, levels: list[list[int]], per_student: float, total: int | 
     students = size
     while True:
         students = max(students, 1)
-        sizes = _cohort_sizes(levels, students)
+        sizes = cohort_sizes(levels, students)
         wanted = schedules.plan(sizes, per_student=per_student, total=total)
         staff = sum(wanted.teachers.values()) + sum(map(len, levels)) + 1 + students // 20_000
         adults = students * 4 // 5 if guardians else 0
@@ -250,7 +258,7 @@ def generate(
     """
     if size < SMALLEST:
         raise ValueError(f"a district has {SMALLEST} users or more, not {size}")
-    rng = Random(seed)  # noqa: S311: the point is that it repeats
+    rng = Random(seed)  # noqa: S311 - it has to repeat
     as_of = last_change(school_year)
     pool = instants(rng, as_of, 60)
     estimate = size * 9 // 10 if not guardians else size // 2
@@ -271,7 +279,7 @@ def generate(
         members = by_cohort[school, grade] = list(range(number, number + count))
         for number_ in members:
             modified = pool[int(rng.random() * len(pool))]
-            user, sex = people.person(number_, Role.STUDENT, place, modified, grade)
+            user, sex = people.person(number_, Role.STUDENT, place, modified, grade=grade)
             users.append(user)
             demographics.append(people.demographics(user, sex, school_year, modified))
         number += count
@@ -295,7 +303,7 @@ def generate(
         places = (school, schools[(index + 1) % len(schools)]) if index % 17 == 3 and len(schools) > 1 else (school,)
         hire(Role.COUNSELOR if index % 4 == 3 else Role.AIDE, places, 1)
     if shape.guardians:
-        number = _guardians(rng, people, users, shape.guardians, number, pool)
+        number = add_guardians(rng, people, users, count=shape.guardians, first=number, pool=pool)
 
     filled = schedules.timetable(
         rng,
@@ -327,9 +335,11 @@ def generate(
     )
 
 
-def _guardians(rng: Random, people: People, users: list[User], count: int, first: int, pool: Sequence[int]) -> int:
+def add_guardians(
+    rng: Random, people: People, users: list[User], *, count: int, first: int, pool: Sequence[int]
+) -> int:
     """Adds `count` guardians: most have one child here, every fourth two. Returns the next free number."""
-    children = [index for index, user in enumerate(users) if user.role is Role.STUDENT]
+    children = [index for index, user in enumerate(users) if user.role is Role.STUDENT and not user.agents]
     position = 0
     for offset in range(count):
         mine = children[position : position + (2 if offset % 4 == 0 else 1)] or [children[rng.randrange(len(children))]]
@@ -348,4 +358,3 @@ def _guardians(rng: Random, people: People, users: list[User], count: int, first
             kid = users[each]
             users[each] = replace(kid, agents=(*kid.agents, user.number))
     return first + count
-

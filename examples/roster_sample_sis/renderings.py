@@ -236,7 +236,10 @@ class Rendering:
                 role, primary = roles[kind & 3]
                 section = self._reference("classes", "class", f"SEC{class_:08d}")
                 status = "tobedeleted" if kind & DELETED else "active"
-                user_on = f'","status":"{status}","dateLastModified":"{instant_text(modified)}","user":{{"href":"{base}/users/PER'
+                user_on = (
+                    f'","status":"{status}","dateLastModified":"{instant_text(modified)}",'
+                    f'"user":{{"href":"{base}/users/PER'
+                )
                 class_on = (
                     f'","type":"user"}},"class":{section},"school":{self._orgs[self._schools[class_]]},"role":"{role}",'
                     f'"primary":"{primary}","beginDate":"{day_text(begin)}","endDate":"{day_text(end)}"}}'

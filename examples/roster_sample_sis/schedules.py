@@ -6,7 +6,7 @@ Two steps that agree: `plan` counts without naming anybody, so that a district's
 
 from __future__ import annotations
 
-from math import ceil, gcd
+from math import ceil
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SECTION_SIZE = 26
+# No course is held for fewer than this, unless the whole grade is smaller.
+_FEWEST = 8
 MIN_LOAD, MAX_LOAD = 3, 6
 _YEAR, _FALL, _SPRING = 0, 1, 2
 
@@ -132,6 +134,8 @@ def _spread(sizes: Sequence[tuple[int, str, int]], student_enrollments: float) -
         owed += student_enrollments * students * weights[grade] / weighted
         most = len(slots(grade)) * students
         given = min(max(round(owed), students), most)
+        if given % students < _FEWEST:
+            given -= given % students
         owed -= given
         each, more = divmod(given, students)
         cohorts.append(Cohort(school, grade, students, each, more))
@@ -172,19 +176,6 @@ def plan(sizes: Sequence[tuple[int, str, int]], *, per_student: float, total: in
     for cohort in cohorts:
         by_school[cohort.school] = by_school.get(cohort.school, 0) + cohort.classes
     return Plan(cohorts, {school: teachers_needed(n, load) for school, n in by_school.items()}, co_teachers)
-
-
-def _mixed(items: Sequence[int], rng: Random) -> list[int]:
-    """The items in another order, so that classmates differ from course to course. A stride instead of a shuffle:
-    a tenth of the time, and millions of students are mixed."""
-    count = len(items)
-    if count < 3:
-        return list(items)
-    step = rng.randrange(1, count)
-    while gcd(step, count) != 1:
-        step += 1
-    start = rng.randrange(count)
-    return [items[(start + i * step) % count] for i in range(count)]
 
 
 def _deal(classes: list[Class], teachers: Sequence[int]) -> list[tuple[Class, int]]:
@@ -238,7 +229,9 @@ def timetable(
             if not takers:
                 break
             count = sections(len(takers))
-            mixed = takers if index == 0 else _mixed(takers, rng)
+            mixed = list(takers)
+            # Classmates differ from course to course.
+            rng.shuffle(mixed)
             course = courses[cohort.grade, slot.title]
             for section in range(count):
                 number = first_class + len(classes)
@@ -264,7 +257,7 @@ def timetable(
                     )
                 )
                 by_school.setdefault(cohort.school, []).append(classes[-1])
-                members[number] = list(mixed[section::count])
+                members[number] = sorted(mixed[section::count])
     taught: dict[int, int] = {}
     for school, its_classes in by_school.items():
         taught.update((each.number, teacher) for each, teacher in _deal(its_classes, teachers[school]))
@@ -275,17 +268,16 @@ def timetable(
     for index, each in enumerate(classes):
         begin, end = starts[each.terms[0]][0], starts[each.terms[-1]][1]
         constants = (begin, end, each.modified)
-        enrollment = enrollments.extend(enrollment, (taught[each.number],), each.number, TEACHER, *constants)
+        enrollment = enrollments.extend(enrollment, (taught[each.number],), (each.number, TEACHER, *constants))
         if left and (index % every == 0 or len(classes) - index <= left):
             colleagues = [teacher for teacher in teachers[each.school] if teacher != taught[each.number]]
             second = colleagues[rng.randrange(len(colleagues))] if colleagues else taught[each.number]
-            enrollment = enrollments.extend(enrollment, (second,), each.number, CO_TEACHER, *constants)
+            enrollment = enrollments.extend(enrollment, (second,), (each.number, CO_TEACHER, *constants))
             left -= 1
-        enrollment = enrollments.extend(enrollment, members.pop(each.number), each.number, STUDENT, *constants)
+        enrollment = enrollments.extend(enrollment, members.pop(each.number), (each.number, STUDENT, *constants))
     return Timetable(classes, enrollments)
 
 
 def staffing(classes: int) -> tuple[int, int]:
     """The fewest and the most teachers with whom all have 3 to 6 of a school's classes."""
     return ceil(classes / MAX_LOAD), max(1, classes // MIN_LOAD)
-

@@ -17,7 +17,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from roster_sample_sis import shelves
-from roster_sample_sis.exchanges import TOKEN_PATH, Answer, Listing, Request, error, json_answer, type_json
+from roster_sample_sis.exchanges import JSON_TYPE, TOKEN_PATH, Answer, Listing, Request, error, json_answer
 from roster_sample_sis.faults import Fault, Faults
 from roster_sample_sis.filters import FilterError, parse
 from roster_sample_sis.renderings import Version
@@ -73,7 +73,7 @@ class SampleSIS:
         versions: Collection[Version | str] = tuple(Version),
         *,
         client_id: str = "sample-client",
-        client_secret: str = "sample-secret",  # noqa: S107: a stand-in's default
+        client_secret: str = "sample-secret",  # noqa: S107 - a stand-in's default
         host: str = "127.0.0.1",
         port: int = 0,
         public_url: str = "",
@@ -178,7 +178,7 @@ class SampleSIS:
         path = request.path if request.sourced_id is None else request.path.rpartition("/")[0] + "/{id}"
         with self._lock:
             self.stats.requests += 1
-            self.stats.by_status[answer.status] += 1
+            self.stats.by_status[int(answer.status)] += 1
             # A client that asks for nonsense must not fill the memory.
             if len(self.stats.by_path) < 1000 or path in self.stats.by_path:
                 self.stats.by_path[path] += 1
@@ -191,20 +191,8 @@ class SampleSIS:
                 path, _, sourced_id = rest.partition("/")
                 collection = shelves.COLLECTIONS.get(path)
                 if collection is not None and "/" not in sourced_id:
-                    return Request(
-                        request.method,
-                        request.path,
-                        request.query,
-                        request.headers,
-                        request.origin,
-                        request.tokens,
-                        version,
-                        collection,
-                        sourced_id or None,
-                    )
-                return Request(
-                    request.method, request.path, request.query, request.headers, request.origin, request.tokens, version
-                )
+                    return replace(request, version=version, collection=collection, sourced_id=sourced_id or None)
+                return replace(request, version=version)
         return request
 
     def _answer(self, request: Request, body: bytes, struck: Sequence[Fault]) -> Answer:
@@ -235,12 +223,10 @@ class SampleSIS:
             if record is None:
                 return error(HTTPStatus.NOT_FOUND, "There is no such record.", "unknownobject", request.version)
             head = f'{{"{request.collection.one}":'.encode()
-            return Answer(HTTPStatus.OK, {"Content-Type": type_json}, [head, record, b"}"])
+            return Answer(HTTPStatus.OK, {"Content-Type": JSON_TYPE}, [head, record, b"}"])
         return self._page(request, request.collection, shelf, struck)
 
-    def _page(
-        self, request: Request, collection: shelves.Collection, shelf: Shelf, struck: Sequence[Fault]
-    ) -> Answer:
+    def _page(self, request: Request, collection: shelves.Collection, shelf: Shelf, struck: Sequence[Fault]) -> Answer:
         def refuse(why: str, minor: str) -> Answer:
             return error(HTTPStatus.BAD_REQUEST, why, minor, request.version)
 
@@ -269,7 +255,7 @@ class SampleSIS:
                 body.append(b",")
             body.append(part)
         body.append(b"]}")
-        headers = {"Content-Type": type_json}
+        headers = {"Content-Type": JSON_TYPE}
         if listing.total is not None:
             headers["X-Total-Count"] = str(listing.total)
         links = _links(request, listing)
@@ -306,6 +292,11 @@ class SampleSIS:
         with self._lock:
             self.stats.connections += 1
             self.stats.refused_connections += not taken
+
+    def snapshot(self) -> Stats:
+        """The counts so far, as they were at one moment."""
+        with self._lock:
+            return replace(self.stats, by_path=Counter(self.stats.by_path), by_status=Counter(self.stats.by_status))
 
     def sent(self, count: int) -> None:
         with self._lock:
@@ -347,7 +338,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self._open_lock = threading.Lock()
         super().__init__(address, _Handler)
 
-    def verify_request(self, request: object, client_address: object) -> bool:
+    def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002 - the base class calls it
         taken = self.sis.faults.connect()
         self.sis.connected(taken=taken)
         if not taken and isinstance(request, socket.socket):
@@ -399,16 +390,20 @@ class _Handler(BaseHTTPRequestHandler):
         self._sis = server.sis
         super().__init__(request, client_address, server)  # type: ignore[arg-type]
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002: the base class names it
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
         """Says nothing: paths and addresses are nobody's business."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._respond()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._respond()
 
-    do_PUT = do_DELETE = do_PATCH = do_POST  # noqa: N815
+    def do_PUT(self) -> None:
+        self._respond()
+
+    def do_DELETE(self) -> None:
+        self._respond()
 
     def _body(self) -> bytes | None:
         """The request's body; None when it is too large or badly announced."""

@@ -45,7 +45,9 @@ COLLECTIONS = {
         Collection("schools", "orgs", "orgs", "org", ("type", "school")),
         Collection("academicSessions", "academicSessions", "academicSessions", "academicSession"),
         Collection("terms", "academicSessions", "academicSessions", "academicSession", ("type", "term")),
-        Collection("gradingPeriods", "academicSessions", "academicSessions", "academicSession", ("type", "gradingPeriod")),
+        Collection(
+            "gradingPeriods", "academicSessions", "academicSessions", "academicSession", ("type", "gradingPeriod")
+        ),
         Collection("courses", "courses", "courses", "course"),
         Collection("classes", "classes", "classes", "class"),
         Collection("users", "users", "users", "user"),
@@ -148,7 +150,9 @@ class Shelf:
             start = index * BLOCK + end
         return parts
 
-    def view(self, collection: Collection, chosen: Filter | None, sort: str = "", *, descending: bool = False) -> Sequence[int]:
+    def view(
+        self, collection: Collection, chosen: Filter | None, sort: str = "", *, descending: bool = False
+    ) -> Sequence[int]:
         """The rows of a listing in its order. `sort` is "", "sourcedId" or "dateLastModified"."""
         if collection.only is None and chosen is None and not descending and sort != "dateLastModified":
             return range(self._length(collection.table))
@@ -177,7 +181,7 @@ class Shelf:
     def _modified(self, table: str) -> Callable[[int], int]:
         if table == "enrollments":
             return self.district.enrollments.modified.__getitem__
-        values = [modified for modified in map(attrgetter("modified"), self._tables[table])]
+        values: list[int] = list(map(attrgetter("modified"), self._tables[table]))
         return values.__getitem__
 
     def _rows(self, collection: Collection, chosen: Filter | None) -> list[int]:
