@@ -38,8 +38,10 @@ class Tenant:
     created_at: datetime
 
 
-def create(owner_url: str, tenant: str, *, rotate: bool = False) -> Logins:
+def create(owner_url: str, tenant: str, *, rotate: bool = False, host: str | None = None) -> Logins:
     """Make a tenant with its stage and its merge login; with `rotate`, give an existing one new passwords.
+
+    `host` (host or host:port) stands in the URLs instead of the owner's.
 
     Raises StoreError(TenantExists, TenantUnknown).
     """
@@ -79,7 +81,7 @@ def create(owner_url: str, tenant: str, *, rotate: bool = False) -> Logins:
                         sql.Identifier(conn.info.dbname), sql.Identifier(login)
                     )
                 )
-            urls.append(_url_for(owner_url, conn, login, password))
+            urls.append(_url_for(owner_url, conn, login, password, host))
     return Logins(*urls)
 
 
@@ -115,7 +117,7 @@ def login_names(database: str, tenant: str) -> tuple[str, str]:
     return f"roster_{slug}_{mark}_stage", f"roster_{slug}_{mark}_merge"
 
 
-def _url_for(owner_url: str, conn: psycopg.Connection, login: str, password: str) -> str:
+def _url_for(owner_url: str, conn: psycopg.Connection, login: str, password: str, elsewhere: str | None) -> str:
     """The owner's URL with another login: same host, port, database and TLS settings."""
     parts = conninfo.conninfo_to_dict(owner_url)
     keep = {k: str(v) for k, v in parts.items() if k in {"sslmode", "sslrootcert"} and v is not None}
@@ -125,7 +127,10 @@ def _url_for(owner_url: str, conn: psycopg.Connection, login: str, password: str
     else:
         authority = f"[{host}]" if ":" in host else host
     port = parts.get("port") or conn.info.port
-    if authority:
+    if elsewhere:
+        keep.pop("host", None)
+        authority = elsewhere if ":" in elsewhere else f"{elsewhere}:{port}"
+    elif authority:
         authority = f"{authority}:{port}"
     else:
         keep["port"] = str(port)

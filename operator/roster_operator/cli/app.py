@@ -1,0 +1,362 @@
+"""The commands. Exit codes: 0 done, 1 failed, 2 used wrongly, 3 waits for a person."""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from roster_operator import __version__
+from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy
+from roster_operator.oneroster.errors import OneRosterError
+from roster_operator.store import migrate as migrating
+from roster_operator.store import tenants
+from roster_operator.store.errors import StoreError
+from roster_operator.store.merge import PlanChanged
+from roster_operator.store.tables import BY_ENTITY
+from roster_operator.worker.decisions import beyond
+from roster_operator.worker.failures import WorkerError, failure_of
+from roster_operator.worker.inputs import Credentials, api_source, credentials_in
+
+from . import engine as engines
+from .embedded import EmbeddedPostgresError
+from .manifests import Connection, ManifestError, connection_from, secret_manifest, secret_values
+from .output import (
+    Output,
+    console,
+    errors,
+    plan_document,
+    print_changes,
+    print_failure,
+    print_json,
+    print_plan,
+    print_runs,
+    print_test,
+)
+
+FAILED, WAITS = 1, 3
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="School rosters into PostgreSQL: staged, reviewed, merged.",
+)
+tenant_app = typer.Typer(no_args_is_help=True, help="Tenants and their database logins. Needs the owner's URL.")
+app.add_typer(tenant_app, name="tenant")
+
+ConnectionFile = Annotated[
+    Path, typer.Option("--filename", "-f", exists=True, dir_okay=False, help="YAML file with the RosterConnection.")
+]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--secret",
+        exists=True,
+        dir_okay=False,
+        help="YAML file with the Secret that the connection names. Default: the same file.",
+    ),
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        envvar="ROSTER_DATABASE_URL",
+        help="The tenant's login for this step (stage-url, or merge-url for merge). Default: an embedded PostgreSQL.",
+    ),
+]
+OwnerDatabase = Annotated[str, typer.Option("--database", envvar="ROSTER_OWNER_URL", help="The database owner's URL.")]
+AllowAddress = Annotated[
+    list[str], typer.Option("--allow-address", help="CIDR range that the source may have, beyond public addresses.")
+]
+AllowInsecure = Annotated[bool, typer.Option("--allow-insecure", help="Permit connections that ask for http.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
+RunId = Annotated[uuid.UUID, typer.Argument(metavar="RUN", help="The run's id, as `roster stage` printed it.")]
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """Errors become a reason, a sentence, a next step, and exit code 1."""
+    try:
+        yield
+    except (OneRosterError, StoreError, WorkerError) as error:
+        print_failure(failure_of(error))
+    except EmbeddedPostgresError as error:
+        errors.print(f"[bold red]{error.reason}[/]: {error.message} {error.next_step}", highlight=False)
+    except ManifestError as error:
+        errors.print(f"[bold red]ManifestInvalid[/]: {error}", highlight=False)
+    else:
+        return
+    raise typer.Exit(FAILED)
+
+
+def _policy(allow_address: list[str], allow_insecure: bool) -> Policy:
+    for cidr in allow_address:
+        try:
+            ipaddress.ip_network(cidr)
+        except ValueError:
+            raise typer.BadParameter(f"{cidr} is no CIDR range.", param_hint="--allow-address") from None
+    return Policy(allow_addresses=allow_address, allow_insecure=allow_insecure)
+
+
+def _credentials(connection: Connection, filename: Path, secret: Path | None) -> Credentials:
+    name = api_source(connection.spec).auth.secret_ref.name
+    return credentials_in(secret_values(secret or filename, name), connection.spec)
+
+
+@app.command("test")
+def check_connection(
+    filename: ConnectionFile,
+    secret: SecretFile = None,
+    database: Database = None,
+    allow_address: AllowAddress = [],  # noqa: B006  typer copies it
+    allow_insecure: AllowInsecure = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Test the connection, step by step. Nothing is stored."""
+    with _told():
+        connection = connection_from(filename)
+        credentials = _credentials(connection, filename, secret)
+        with engines.engine(connection, database, _policy(allow_address, allow_insecure)) as engine:
+            report = engine.test(credentials)
+    if output is Output.JSON:
+        print_json("Test", {"test": report.to_dict()})
+    else:
+        print_test(report)
+        if report.ready:
+            console.print(f"Ready: OneRoster {report.version}.")
+    if not report.ready:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def stage(
+    filename: ConnectionFile,
+    secret: SecretFile = None,
+    database: Database = None,
+    allow_address: AllowAddress = [],  # noqa: B006
+    allow_insecure: AllowInsecure = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Pull everything, stage it, and print the plan. Nothing is merged; exit code 3: it waits for you."""
+    with _told():
+        connection = connection_from(filename)
+        credentials = _credentials(connection, filename, secret)
+        with (
+            engines.engine(connection, database, _policy(allow_address, allow_insecure)) as engine,
+            Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=errors,
+                transient=True,
+                disable=output is Output.JSON,
+            ) as bars,
+        ):
+            tasks = {entity: bars.add_task(entity, total=None, start=False) for entity in BY_ENTITY}
+
+            def progress(entity: str, records: int, total: int | None) -> None:
+                bars.start_task(tasks[entity])
+                bars.update(tasks[entity], completed=records, total=total)
+
+            name, staged = engine.stage(credentials, progress)
+    if output is Output.JSON:
+        print_json("Stage", {"run": str(name.run), "sync": name.name, **plan_document(staged.plan, staged.hits)})
+    else:
+        print_plan(staged.plan, staged.hits)
+        console.print(f"\nRun     {name.run}\nDigest  {staged.plan.digest}", highlight=False)
+        console.print(f"\nNext: roster review {name.run} -f {filename} --entity users", highlight=False)
+        console.print(
+            f"      roster merge {name.run} -f {filename} --plan {staged.plan.digest}", highlight=False, soft_wrap=True
+        )
+    raise typer.Exit(WAITS)
+
+
+@app.command()
+def review(
+    run: RunId,
+    filename: ConnectionFile,
+    database: Database = None,
+    entity: Annotated[str | None, typer.Option(help=f"List the changes of one entity: {', '.join(BY_ENTITY)}.")] = None,
+    action: Annotated[
+        str | None, typer.Option(help="Only create, update, reactivate, tobedeleted or vanished.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many records.")] = 20,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show a staged plan; with --entity also its records, old and new. Those are personal data."""
+    if entity is not None and entity not in BY_ENTITY:
+        raise typer.BadParameter(f"one of {', '.join(BY_ENTITY)}", param_hint="--entity")
+    with _told(), engines.engine(connection_from(filename), database, Policy()) as engine:
+        found, staged, changes = engine.review(run, entity=entity, action=action, limit=limit)
+    if output is Output.JSON:
+        listed = [
+            {
+                "entity": c.entity,
+                "action": c.action,
+                "sourcedId": c.sourced_id,
+                "fields": {k: {"old": o, "new": n} for k, (o, n) in c.fields.items()},
+            }
+            for c in changes
+        ]
+        print_json(
+            "Review",
+            {
+                "run": str(run),
+                "sync": found.name,
+                "state": found.state,
+                **plan_document(staged.plan, staged.hits),
+                "changes": listed,
+            },
+        )
+    else:
+        console.print(f"{found.name}: {found.state}", highlight=False)
+        print_plan(staged.plan, staged.hits)
+        print_changes(changes)
+    if found.state == "Staged":
+        raise typer.Exit(WAITS)
+
+
+@app.command()
+def merge(
+    run: RunId,
+    filename: ConnectionFile,
+    plan: Annotated[str, typer.Option("--plan", metavar="DIGEST", help="The digest of the plan that you approve.")],
+    database: Database = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Merge exactly what was staged, if its plan still has this digest. Exit code 3: the plan is another one now."""
+    with _told():
+        connection = connection_from(filename)
+        with engines.engine(connection, database, Policy()) as engine:
+            result = engine.merge(run, plan)
+    changed = isinstance(result, PlanChanged)
+    hits = beyond(result.plan, connection.spec.limits)
+    if output is Output.JSON:
+        version = None if isinstance(result, PlanChanged) else result.data_version
+        print_json(
+            "Merge",
+            {"run": str(run), "merged": not changed, "dataVersion": version, **plan_document(result.plan, hits)},
+        )
+    elif isinstance(result, PlanChanged):
+        print_plan(result.plan, hits)
+        console.print(
+            f"Not merged: the digest given is not that of the plan as it is now.\nDigest  {result.plan.digest}",
+            highlight=False,
+        )
+    else:
+        before = " It was merged before; nothing was done again." if result.before else ""
+        console.print(f"Merged: data version {result.data_version}.{before}", highlight=False)
+    if changed:
+        raise typer.Exit(WAITS)
+
+
+@app.command()
+def discard(run: RunId, filename: ConnectionFile, database: Database = None) -> None:
+    """Drop what is staged under a run. A merged run stays merged."""
+    with _told(), engines.engine(connection_from(filename), database, Policy()) as engine:
+        state = engine.discard(run)
+    console.print(state)
+
+
+@app.command()
+def runs(
+    filename: ConnectionFile,
+    database: Database = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List the runs of a connection, newest first."""
+    with _told(), engines.engine(connection_from(filename), database, Policy()) as engine:
+        found = engine.runs(limit)
+    if output is Output.JSON:
+        print_json(
+            "Runs",
+            {
+                "runs": [
+                    {
+                        "run": str(r.run),
+                        "sync": r.name,
+                        "state": r.state,
+                        "digest": r.digest,
+                        "startedAt": r.started_at.isoformat(),
+                    }
+                    for r in found
+                ]
+            },
+        )
+    else:
+        print_runs(found)
+
+
+@app.command()
+def migrate(database: OwnerDatabase) -> None:
+    """Bring the database's schema up to date. Needs the owner's URL."""
+    with _told():
+        applied = migrating.migrate(database)
+    for migration in applied:
+        console.print(f"applied {migration.name}", highlight=False)
+    console.print(f"Schema version {migrating.newest_version()}.", highlight=False)
+
+
+@tenant_app.command("create")
+def tenant_create(
+    tenant: Annotated[str, typer.Argument(help="The key of the district's rows: spec.tenant, or <namespace>.<name>.")],
+    database: OwnerDatabase,
+    namespace: Annotated[str, typer.Option(help="Namespace of the Secret.")] = "default",
+    secret_name: Annotated[str, typer.Option(help="Name of the Secret.")] = "roster-database",  # noqa: S107
+    host: Annotated[
+        str | None, typer.Option(help="Host and port that the cluster reaches the database by, where yours differ.")
+    ] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="New passwords for a tenant that exists.")] = False,
+) -> None:
+    """Make a tenant with its two logins, and print the Secret for its namespace: pipe it into kubectl apply."""
+    with _told():
+        logins = tenants.create(database, tenant, rotate=rotate, host=host)
+        typer.echo(
+            secret_manifest(secret_name, namespace, {STAGE_URL_KEY: logins.stage_url, MERGE_URL_KEY: logins.merge_url}),
+            nl=False,
+        )
+
+
+@tenant_app.command("list")
+def tenant_list(database: OwnerDatabase) -> None:
+    """List the tenants."""
+    with _told():
+        for tenant in tenants.listing(database):
+            console.print(
+                f"{tenant.tenant}  merges: {tenant.data_version}  connection: {tenant.claimed_by or 'nobody'}",
+                highlight=False,
+            )
+
+
+@tenant_app.command("release")
+def tenant_release(tenant: str, database: OwnerDatabase) -> None:
+    """Free a tenant, so that another connection may take it. Its rows stay."""
+    with _told():
+        freed = tenants.release(database, tenant)
+    console.print("Released." if freed else "It was free.")
+
+
+@app.command()
+def demo(
+    users: Annotated[int, typer.Option(min=100, max=1_000_000, help="People in the sample district.")] = 2000,
+) -> None:
+    """Show the whole story in seconds: a sample district, an embedded PostgreSQL, two syncs. Leaves nothing behind."""
+    from .demo import tell  # noqa: PLC0415  needs the extra `demo`
+
+    with _told():
+        tell(users)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)

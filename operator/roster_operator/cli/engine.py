@@ -1,0 +1,121 @@
+"""The engine without a cluster: test, stage, review, merge, on any PostgreSQL, by the same code as the Jobs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestReport
+from roster_operator.oneroster.rest import RestSource
+from roster_operator.store import merge as merging
+from roster_operator.store import migrate, review, runs, tenants
+from roster_operator.store.database import connect
+from roster_operator.store.errors import StoreError
+from roster_operator.store.runs import Run, RunName
+from roster_operator.worker import check
+from roster_operator.worker.failures import WorkerError, failure_of
+from roster_operator.worker.inputs import Credentials, rest_settings
+from roster_operator.worker.pull import Progress
+from roster_operator.worker.stage import Staged, recorded, stage
+
+from .embedded import EmbeddedPostgres
+from .manifests import Connection
+
+# A tenant is claimed by (cluster, namespace, name); without a cluster this stands in the first place.
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One connection, one database."""
+
+    connection: Connection
+    stage_url: str
+    merge_url: str
+    policy: Policy
+
+    def test(self, credentials: Credentials) -> TestReport:
+        """Test Connection."""
+        problem = None
+        try:
+            with connect(self.stage_url) as conn:
+                self._claim(conn)
+        except StoreError as error:
+            problem = failure_of(error)
+        with RestSource(rest_settings(self.connection.spec, credentials, self.policy)) as source:
+            steps = list(source.check())
+            return check.report(steps, source.facts, problem)
+
+    def stage(self, credentials: Credentials, progress: Progress) -> tuple[RunName, Staged]:
+        """Pull and stage under a new run."""
+        started = datetime.now(UTC)
+        name = RunName(
+            uuid.uuid4(), LOCAL, self.connection.namespace, f"{self.connection.name}-{started:%Y%m%d-%H%M%S}"
+        )
+        with (
+            connect(self.stage_url) as conn,
+            RestSource(rest_settings(self.connection.spec, credentials, self.policy)) as source,
+        ):
+            self._claim(conn)
+            return name, stage(source, conn, name, 1, self.connection.spec.limits, progress)
+
+    def runs(self, limit: int) -> list[Run]:
+        """The newest runs."""
+        with connect(self.stage_url) as conn:
+            return runs.latest(conn, limit)
+
+    def review(
+        self, run: uuid.UUID, *, entity: str | None, action: str | None, limit: int
+    ) -> tuple[Run, Staged, list[review.Change]]:
+        """The recorded plan, and the records of one entity that it would change."""
+        with connect(self.stage_url) as conn:
+            found = self._known(runs.find(conn, run))
+            listed = (
+                review.changes(conn, found, entity, action=action, limit=limit)
+                if entity and found.state == "Staged"
+                else []
+            )
+            return found, recorded(found, self.connection.spec.limits), listed
+
+    def merge(self, run: uuid.UUID, digest: str) -> merging.Merged | merging.PlanChanged:
+        """Merge exactly the plan with this digest."""
+        approval = {"digest": digest, "via": "command line", "by": None, "at": datetime.now(UTC).isoformat()}
+        with connect(self.merge_url) as conn:
+            return merging.merge(conn, run, digest, approval)
+
+    def discard(self, run: uuid.UUID) -> str:
+        """Drop what is staged; gives the run's state."""
+        with connect(self.stage_url) as conn:
+            found = self._known(runs.find(conn, run))
+            return runs.discard(conn, RunName(run, LOCAL, found.namespace, found.name, found.mode), "command line")
+
+    def _claim(self, conn: merging.psycopg.Connection) -> None:
+        runs.claim(conn, self.connection.tenant, LOCAL, self.connection.namespace, self.connection.name)
+
+    @staticmethod
+    def _known(run: Run | None) -> Run:
+        if run is None:
+            raise WorkerError("RunUnknown", "The database knows no such run.", "`roster runs` lists them.")
+        return run
+
+
+@contextmanager
+def engine(connection: Connection, database: str | None, policy: Policy) -> Generator[Engine]:
+    """The engine on a database URL (the tenant's login for the step), or on the embedded PostgreSQL."""
+    if database:
+        yield Engine(connection, database, database, policy)
+        return
+    with EmbeddedPostgres.kept() as server:
+        urls = prepare(server.create_database().owner_url, connection.tenant)
+        yield Engine(connection, urls[STAGE_URL_KEY], urls[MERGE_URL_KEY], policy)
+
+
+def prepare(owner_url: str, tenant: str) -> dict[str, str]:
+    """An own database, ready: schema and tenant. The logins get new passwords each time, so none has to be kept."""
+    migrate.migrate(owner_url)
+    known = tenant in {known.tenant for known in tenants.listing(owner_url)}
+    logins = tenants.create(owner_url, tenant, rotate=known)
+    return {STAGE_URL_KEY: logins.stage_url, MERGE_URL_KEY: logins.merge_url}

@@ -1,0 +1,124 @@
+"""How results look: tables for people, JSON for programs (docs/reference/cli-json.md is the contract)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from roster_operator.api.limits import LimitHit
+from roster_operator.api.model import API_VERSION, GROUP
+from roster_operator.api.sync import Failure
+from roster_operator.api.task import TestReport
+from roster_operator.store.plan import Plan
+from roster_operator.store.review import Change
+from roster_operator.store.runs import Run
+from roster_operator.worker.steps import plan_summary
+
+console = Console()
+errors = Console(stderr=True)
+
+
+class Output(StrEnum):
+    """The two ways to print."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def print_json(kind: str, content: dict[str, Any]) -> None:
+    """One JSON document on stdout."""
+    document = {"apiVersion": f"{GROUP}/{API_VERSION}", "kind": kind, **content}
+    console.print_json(json.dumps(document, default=str), indent=2)
+
+
+def plan_document(plan: Plan, hits: list[LimitHit]) -> dict[str, Any]:
+    """A plan as in status.plan, and its issues."""
+    return {"plan": plan_summary(plan, hits).to_dict(), "issues": plan.issues}
+
+
+def plan_table(plan: Plan, hits: Iterable[LimitHit]) -> Table:
+    """The plan as a table; a limit that is passed is marked."""
+    marked = {hit.entity for hit in hits}
+    table = Table(box=None, pad_edge=False)
+    for heading in ("ENTITY", "RECEIVED", "CREATE", "UPDATE", "REMOVE", "RETURN", "SAME", "INVALID"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading == "ENTITY" else "right")
+    for name, counts in plan.entities.items():
+        numbers = (
+            counts.received,
+            counts.create,
+            counts.update,
+            counts.deactivate,
+            counts.reactivate,
+            counts.unchanged,
+            counts.invalid,
+        )
+        cells = [f"{number:,}" for number in numbers]
+        if name in marked:
+            cells[3] = f"[bold red]{cells[3]} ![/]"
+        table.add_row(name, *cells)
+    return table
+
+
+def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
+    """The plan, what holds it, and its issues."""
+    console.print(plan_table(plan, hits))
+    for hit in hits:
+        percent = 100 * hit.count / hit.of if hit.of else 100
+        console.print(
+            f"[bold red]Beyond limits[/]: {hit.count:,} of {hit.of:,} {hit.entity} ({percent:.1f} %) would"
+            f" be deactivated; the limit is {hit.max_percent} % and {hit.max_count:,}."
+        )
+    if not plan.complete:
+        console.print(f"The pull is not proved complete, so nothing is removed: {plan.incomplete_reason}")
+    for issue in plan.issues:
+        console.print(f"{issue['severity']}: {issue['code']}, {issue['entity']}: {issue['count']:,}")
+
+
+def print_test(report: TestReport) -> None:
+    """Step by step."""
+    for step in report.checks:
+        mark = "[green]ok[/]" if step.ok else "[bold red]failed[/]"
+        what = f"{step.name} {step.entity}" if step.entity else step.name
+        count = f", {step.count:,} records" if step.count is not None else ""
+        console.print(f"  {what:<24} {mark}{count}{f' ({step.reason})' if step.reason else ''}")
+    if report.failure:
+        print_failure(report.failure)
+
+
+def print_failure(failure: Failure) -> None:
+    """A reason, a sentence, a next step, on stderr."""
+    errors.print(f"[bold red]{failure.reason}[/]: {failure.message}", highlight=False)
+
+
+def print_changes(changes: Iterable[Change]) -> None:
+    """Records with old → new."""
+    for change in changes:
+        console.print(f"{change.action:<12} {change.entity} {change.sourced_id}", markup=False, highlight=False)
+        for field, (old, new) in change.fields.items():
+            if new is not None or old is not None:
+                console.print(f"    {field}: {_shown(old)} → {_shown(new)}", markup=False, highlight=False)
+
+
+def _shown(value: Any) -> str:
+    return (
+        "-"
+        if value is None or value == []
+        else value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False)
+    )
+
+
+def print_runs(runs: Iterable[Run]) -> None:
+    """One line a run."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("RUN", "SYNC", "STATE", "DIGEST", "STARTED"):
+        table.add_column(heading, no_wrap=True)
+    for run in runs:
+        table.add_row(str(run.run), run.name, run.state, (run.digest or "")[:15], f"{run.started_at:%Y-%m-%d %H:%M:%S}")
+    console.print(table)
