@@ -43,14 +43,14 @@ class CredentialsRef(Model):
     """A Secret in the connection's namespace, and the keys in it."""
 
     name: Name = Field(description="Name of the Secret, in the same namespace.")
-    client_id_key: Key = Field("client-id", alias="clientIDKey", description="Key of the client id.")
-    client_secret_key: Key = Field("client-secret", description="Key of the client secret.")
+    client_id_key: Key = Field(default="client-id", alias="clientIDKey", description="Key of the client id.")
+    client_secret_key: Key = Field(default="client-secret", description="Key of the client secret.")
 
 
 class Auth(Model):
     """OAuth 2 client credentials."""
 
-    type: AuthType = Field(AuthType.OAUTH2, description="OAuth2: client credentials grant.")
+    type: AuthType = Field(default=AuthType.OAUTH2, description="OAuth2: client credentials grant.")
     token_url: Url = Field(alias="tokenURL", description="Where tokens are had. https, unless api.allowInsecure.")
     scopes: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]], Field(max_length=16)
@@ -61,22 +61,24 @@ class Auth(Model):
 class ApiSource(Model):
     """A OneRoster REST API."""
 
-    provider: Provider = Field(Provider.GENERIC, description="Vendor profile. Generic: everything is explicit.")
+    provider: Provider = Field(default=Provider.GENERIC, description="Vendor profile. Generic: everything is explicit.")
     endpoint: Url = Field(
         description="The server's root, or the OneRoster base path itself. https, unless allowInsecure.",
     )
-    version: Version = Field(Version.AUTO, description="OneRoster version. Auto asks the server.")
+    version: Version = Field(default=Version.AUTO, description="OneRoster version. Auto asks the server.")
     auth: Auth = Field(description="How to authenticate.")
-    page_size: Annotated[int, Field(ge=1, le=10000)] = Field(1000, description="Records asked for in one page.")
-    max_concurrency: Annotated[int, Field(ge=1, le=8)] = Field(1, description="Requests under way at the same time.")
+    page_size: Annotated[int, Field(ge=1, le=10000)] = Field(default=1000, description="Records asked for in one page.")
+    max_concurrency: Annotated[int, Field(ge=1, le=8)] = Field(
+        default=1, description="Requests under way at the same time."
+    )
     requests_per_second: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Upper limit of requests a second. Unset: no limit of our own."
+        default=None, description="Upper limit of requests a second. Unset: no limit of our own."
     )
     ca_bundle: CaBundle | None = Field(
-        None, description="PEM certificates that are trusted in addition to the system's, for this source only."
+        default=None, description="PEM certificates that are trusted in addition to the system's, for this source only."
     )
     allow_insecure: bool = Field(
-        False, description="Permit http. Works only where the operator's configuration permits it too."
+        default=False, description="Permit http. Works only where the operator's configuration permits it too."
     )
 
 
@@ -90,14 +92,17 @@ class RosterConnectionSpec(Model):
     """What a person declares about a district's source. Exactly one source is given."""
 
     tenant: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")] | None = (
-        Field(None, description="Key of this district's rows in the database. Immutable. Default: <namespace>.<name>.")
+        Field(
+            default=None,
+            description="Key of this district's rows in the database. Immutable. Default: <namespace>.<name>.",
+        )
     )
-    api: ApiSource | None = Field(None, description="A OneRoster REST API.")
+    api: ApiSource | None = Field(default=None, description="A OneRoster REST API.")
     database_secret_ref: DatabaseRef | None = Field(
-        None, description="The Secret with stage-url and merge-url. Default: from the operator's configuration."
+        default=None, description="The Secret with stage-url and merge-url. Default: from the operator's configuration."
     )
     test_interval: Duration = Field(
-        "24h", description="How often the connection is tested. A good stage counts as a test."
+        default="24h", description="How often the connection is tested. A good stage counts as a test."
     )
     limits: Limits = Field(default_factory=Limits, description="How much a sync may change before it is held.")
 
@@ -123,7 +128,9 @@ class PendingPlan(Observed):
 
     sync: Annotated[str, Field(max_length=253)]
     digest: Annotated[str, Field(max_length=80)]
-    short_digest: Annotated[str, Field(max_length=16)] = Field("", description="The digest's beginning, for tables.")
+    short_digest: Annotated[str, Field(max_length=16)] = Field(
+        default="", description="The digest's beginning, for tables."
+    )
     summary: Annotated[str, Field(max_length=256)] = ""
 
 

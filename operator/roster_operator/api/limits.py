@@ -13,10 +13,10 @@ class Limit(Model):
     """Passed only when more than `floor` records AND more than `percent` of the merged ones are hit."""
 
     percent: Annotated[int, Field(ge=0, le=100)] = Field(
-        10, description="Per cent of the active merged records of an entity."
+        default=10, description="Per cent of the active merged records of an entity."
     )
     floor: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
-        20, description="Records; up to this many never hold a sync."
+        default=20, description="Records; up to this many never hold a sync."
     )
 
 

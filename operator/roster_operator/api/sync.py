@@ -43,7 +43,7 @@ FINAL = frozenset({Phase.MERGED, Phase.REJECTED, Phase.FAILED})
 class ConnectionRef(Model):
     """A RosterConnection in the same namespace."""
 
-    name: Name
+    name: Name = Field(description="Name of the RosterConnection.")
 
 
 class Rejected(Model):
@@ -58,13 +58,14 @@ class RosterSyncSpec(Model):
     """What a person asks for. All but approved, approvedPlan and rejected is immutable."""
 
     connection_ref: ConnectionRef = Field(description="The RosterConnection to pull from.")
-    mode: Mode = Field(Mode.FULL, description="Full: everything is pulled.")
-    approved: bool = Field(False, description="true merges the plan that status shows.")
+    mode: Mode = Field(default=Mode.FULL, description="Full: everything is pulled.")
+    approved: bool = Field(default=False, description="true merges the plan that status shows.")
     approved_plan: Digest | None = Field(
-        None, description="Approves only the plan with this digest; the only approval of a plan beyond its limits."
+        default=None,
+        description="Approves only the plan with this digest; the only approval of a plan beyond its limits.",
     )
-    rejected: Rejected | None = Field(None, description="Ends the sync without merging, with a trace.")
-    limits: Limits | None = Field(None, description="Limits for this sync instead of the connection's.")
+    rejected: Rejected | None = Field(default=None, description="Ends the sync without merging, with a trace.")
+    limits: Limits | None = Field(default=None, description="Limits for this sync instead of the connection's.")
 
 
 class EntityCounts(Observed):
@@ -95,19 +96,21 @@ class PlanSummary(Observed):
     limits: Annotated[list[LimitHit], Field(max_length=16)] = Field(default_factory=list[LimitHit])
     complete: bool = False
     incomplete_reason: Annotated[str, Field(max_length=256)] | None = None
-    first: bool = Field(False, description="No sync of this tenant was merged before.")
+    first: bool = Field(default=False, description="No sync of this tenant was merged before.")
 
 
 class PublishedPlan(PlanSummary):
     """A plan in status, and what was true of the spec when its digest was first published."""
 
-    short_digest: Annotated[str, Field(max_length=16)] = Field("", description="The digest's beginning, for tables.")
-    totals: EntityCounts = Field(default_factory=EntityCounts, description="The counts of all entities together.")
-    generation: int = Field(0, description="metadata.generation when this digest was first published.")
-    in_advance: bool = Field(
-        False, description="approved was set before this plan was published and has not been unset since."
+    short_digest: Annotated[str, Field(max_length=16)] = Field(
+        default="", description="The digest's beginning, for tables."
     )
-    recomputed: bool = Field(False, description="Another merge came between: only approvedPlan approves it.")
+    totals: EntityCounts = Field(default_factory=EntityCounts, description="The counts of all entities together.")
+    generation: int = Field(default=0, description="metadata.generation when this digest was first published.")
+    in_advance: bool = Field(
+        default=False, description="approved was set before this plan was published and has not been unset since."
+    )
+    recomputed: bool = Field(default=False, description="Another merge came between: only approvedPlan approves it.")
 
 
 class IssueCount(Observed):
@@ -147,9 +150,9 @@ class JobRef(Observed):
     attempt: int = Field(
         description="Counts all Jobs of this sync, whatever their step: a later Job fences an earlier."
     )
-    losses: int = Field(0, description="Attempts of this step that ended without an answer.")
-    digest: Digest | None = Field(None, description="merge: the digest this Job was told to merge.")
-    since: datetime | None = Field(None, description="When the first attempt of this step was made.")
+    losses: int = Field(default=0, description="Attempts of this step that ended without an answer.")
+    digest: Digest | None = Field(default=None, description="merge: the digest this Job was told to merge.")
+    since: datetime | None = Field(default=None, description="When the first attempt of this step was made.")
 
 
 class Times(Observed):
@@ -175,4 +178,4 @@ class RosterSyncStatus(Observed):
     failure: Failure | None = None
     job: JobRef | None = None
     times: Times = Field(default_factory=Times)
-    data_version: int | None = Field(None, description="The tenant's number of merges after this one.")
+    data_version: int | None = Field(default=None, description="The tenant's number of merges after this one.")

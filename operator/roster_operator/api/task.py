@@ -86,7 +86,7 @@ class WorkerTask(Model):
     limits: Limits = Field(default_factory=Limits)
     order: MergeOrder | None = None  # merge
     unless_merged: bool = Field(
-        False,
+        default=False,
         description="The sync came with an approval in it: if its name was merged before, say so and pull nothing.",
     )
     discard_reason: Annotated[str, Field(max_length=512)] | None = None  # discard: rejected for this reason, or none

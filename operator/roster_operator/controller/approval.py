@@ -1,0 +1,62 @@
+"""Whether the plan that status shows may be merged. Pure: a spec and a plan go in, a verdict comes out.
+
+The rules, in the order in which they are asked:
+
+1. `approvedPlan`, where given, decides alone: equal to the plan's digest it approves, also beyond limits; else nothing
+   is merged, whatever `approved` says.
+2. A plan beyond its limits waits for `approvedPlan`.
+3. `approved: true` on a plan that another merge changed counts no more: the person saw another plan.
+4. `approved: true` that stood before the plan was published is approval in advance. It counts from a connection's
+   second merge on; the first needs eyes.
+5. `approved: true` counts if it was set in a later generation than the one at which the plan was published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from roster_operator.api.sync import PublishedPlan, RosterSyncSpec
+
+
+class Verdict(StrEnum):
+    """What the spec says about a plan."""
+
+    APPROVED = "Approved"
+    WAITS = "WaitingForApproval"
+    DIGEST_MISMATCH = "DigestMismatch"
+    BEYOND_LIMITS = "BeyondLimits"
+    FIRST_NEEDS_REVIEW = "FirstSyncNeedsReview"
+    PLAN_CHANGED = "PlanChanged"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, and for an approval the field by which it came: approved, approvedPlan or inAdvance."""
+
+    verdict: Verdict
+    via: str = ""
+
+
+def judge(spec: RosterSyncSpec, generation: int, plan: PublishedPlan) -> Judgement:
+    """Judge `plan` by `spec` as it stands at `generation`."""
+    if spec.approved_plan is not None:
+        if spec.approved_plan == plan.digest:
+            return Judgement(Verdict.APPROVED, "approvedPlan")
+        return Judgement(Verdict.DIGEST_MISMATCH)
+    if plan.limits:
+        return Judgement(Verdict.BEYOND_LIMITS)
+    if plan.recomputed:
+        return Judgement(Verdict.PLAN_CHANGED)
+    if not spec.approved:
+        return Judgement(Verdict.WAITS)
+    if plan.in_advance:
+        return Judgement(Verdict.FIRST_NEEDS_REVIEW) if plan.first else Judgement(Verdict.APPROVED, "inAdvance")
+    if generation > plan.generation:
+        return Judgement(Verdict.APPROVED, "approved")
+    return Judgement(Verdict.WAITS)
+
+
+def has_approval(spec: RosterSyncSpec) -> bool:
+    """The sync carries an approval, whatever it is worth."""
+    return spec.approved or spec.approved_plan is not None

@@ -1,0 +1,123 @@
+"""One look at a RosterConnection: is a test due, what did it find, what have its syncs come to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from roster_operator.api.connection import RosterConnectionStatus
+from roster_operator.api.model import GROUP
+from roster_operator.api.task import Step as JobStep
+
+from .client import ApiError
+from .conditions import plain
+from .connection_life import Step, TestSnapshot, decide, requested, trigger
+from .connection_status import Observed, next_status
+from .context import Context
+from .events import Happening
+from .jobs import Owner, build, test_job_name
+from .objects import CONNECTION, JOB, TEST_REQUESTED_AT, Body, Connection, find
+from .queue import Key
+from .reading import read_job
+from .tasks import database_secret, test_task
+from .view import SyncRecord
+from .writes import write_status
+
+log = logging.getLogger(__name__)
+
+GENERATION = f"{GROUP}/generation"
+AT_ONCE = 0.0
+LOOK = 15.0  # seconds between two looks at a test under way, or at a full house
+LONGEST = 3600.0
+
+
+async def reconcile_connection(context: Context, key: Key) -> float | None:
+    """Look at one connection; seconds until it should be looked at again, or None."""
+    body = await context.api.get(CONNECTION, key.namespace, key.name)
+    if body is None:
+        return None
+    connection = Connection.of(body)
+    if connection.meta.deleting:
+        return None  # its Jobs go with it
+    now = datetime.now(UTC).replace(microsecond=0)
+    job_body = await _job(context, connection)
+    job = await read_job(context.api, job_body, JobStep.TEST, now, context.settings) if job_body else None
+    notes = _annotations(job_body)
+    snapshot = TestSnapshot(
+        now, connection, job, int(notes[GENERATION]) if GENERATION in notes else None, context.slots.free(JobStep.TEST)
+    )
+    step = decide(snapshot)
+    effects = Observed()
+    match step:
+        case Step.START:
+            effects = await _start(context, snapshot)
+        case Step.CALL_OFF if job_body is not None:
+            await context.api.delete(JOB, key.namespace, job_body["metadata"]["name"])
+        case Step.CONCLUDE:
+            effects = Observed(handled_request=notes.get(TEST_REQUESTED_AT))
+        case _:
+            pass
+    after = next_status(snapshot, step, effects, _syncs(context, key), context.settings)
+    await write_status(context.api, CONNECTION, body, connection.status, after)
+    for happening in _happenings(connection.status, after, step):
+        await context.recorder.record(CONNECTION, connection.meta, happening)
+    return _look_again(step, after, snapshot, effects)
+
+
+async def _job(context: Context, connection: Connection) -> Body | None:
+    name = connection.status.test_job
+    return await context.api.get(JOB, connection.meta.namespace, name) if name else None
+
+
+def _annotations(job: Body | None) -> dict[str, str]:
+    return dict((job or {}).get("metadata", {}).get("annotations") or {})
+
+
+def _syncs(context: Context, key: Key) -> Iterator[tuple[str, SyncRecord]]:
+    for name in context.view.syncs_of((key.namespace, key.name)):
+        yield name[1], context.view.syncs[name]
+
+
+async def _start(context: Context, snapshot: TestSnapshot) -> Observed:
+    connection = snapshot.connection
+    why = trigger(connection, snapshot.now)
+    name = test_job_name(connection.meta, why or "")
+    notes = {GENERATION: str(connection.meta.generation)}
+    if asked := requested(connection):
+        notes[TEST_REQUESTED_AT] = asked
+    task = test_task(connection, context.cluster, context.settings)
+    secret = database_secret(connection, context.settings)
+    manifest = build(task, name, Owner(CONNECTION, connection.meta), secret, context.settings, notes)
+    try:
+        await context.api.create(JOB, manifest)
+    except ApiError as error:
+        if error.exists:
+            return Observed(job=name)
+        if error.status not in {403, 422} or error.namespace_ends:
+            raise
+        return Observed(refusal=plain(error.message, 512))
+    context.slots.take((connection.meta.namespace, name))
+    return Observed(job=name)
+
+
+def _look_again(step: Step, after: RosterConnectionStatus, snapshot: TestSnapshot, effects: Observed) -> float | None:
+    if step is Step.CALL_OFF:
+        return AT_ONCE
+    if step in {Step.START, Step.WAIT} or effects.refusal:
+        return LOOK
+    if after.next_test_time is None:
+        return AT_ONCE
+    return min(max((after.next_test_time - snapshot.now).total_seconds(), 1.0), LONGEST)
+
+
+def _happenings(before: RosterConnectionStatus, after: RosterConnectionStatus, step: Step) -> Iterator[Happening]:
+    was, now = find(before.conditions, "Ready"), find(after.conditions, "Ready")
+    if step is not Step.CONCLUDE or now is None:
+        return
+    if was is not None and (was.status, was.reason) == (now.status, now.reason):
+        return
+    if now.status == "True":
+        yield Happening("TestSucceeded", now.message)
+    else:
+        yield Happening("TestFailed", f"{now.reason}: {now.message}", warning=True)

@@ -1,0 +1,153 @@
+"""The status of a RosterConnection: what its last test found, and what its syncs have come to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from roster_operator.api.connection import Condition, PendingPlan, RosterConnectionStatus
+from roster_operator.api.sync import Failure, Phase
+from roster_operator.api.task import TestReport
+
+from .conditions import Wanted, plain, settle
+from .connection_life import Step, TestSnapshot, next_test, parse_duration
+from .objects import find
+from .results import JobKind
+from .settings import Settings
+from .view import SyncRecord
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What acting on a step brought."""
+
+    job: str | None = None  # the test Job that now exists
+    handled_request: str | None = None  # the request that the concluded test answers
+    refusal: str = ""  # why the API server would not create the Job
+
+
+def next_status(
+    snapshot: TestSnapshot, step: Step, effects: Observed, syncs: Iterable[tuple[str, SyncRecord]], settings: Settings
+) -> RosterConnectionStatus:
+    """The whole status as it should be after `step`."""
+    connection = snapshot.connection
+    status = connection.status.model_copy(deep=True)
+    meta = connection.meta
+    status.observed_generation = meta.generation
+    status.tenant = connection.spec.tenant_of(meta.namespace, meta.name)
+    match step:
+        case Step.START if effects.job:
+            status.test_job = effects.job
+        case Step.CALL_OFF:
+            status.test_job = None
+        case Step.CONCLUDE:
+            _conclude(snapshot, effects, status, settings)
+        case _:
+            pass
+    if step is not Step.CONCLUDE:
+        status.conditions = _until_tested(snapshot, effects)
+    _tell_of_syncs(snapshot, status, list(syncs))
+    return status
+
+
+def _conclude(snapshot: TestSnapshot, effects: Observed, status: RosterConnectionStatus, settings: Settings) -> None:
+    connection, now = snapshot.connection, snapshot.now
+    report = _report(snapshot)
+    status.test_job = None
+    status.last_test_time = now
+    status.last_handled_test_request = effects.handled_request or status.last_handled_test_request
+    if report.reachable:
+        status.version = report.version or status.version
+        status.server_max_page_size = report.server_max_page_size
+        status.certificate_expires = report.certificate_expires
+        if report.counts:
+            status.counts = dict(list(report.counts.items())[:16])
+    status.conditions = settle(connection.status.conditions, _tested(report), now, connection.meta.generation)
+    status.next_test_time = next_test(connection, passed=report.ready, now=now, settings=settings)
+
+
+def _report(snapshot: TestSnapshot) -> TestReport:
+    """What the test found; where it left no report, that."""
+    job = snapshot.job
+    summary = job.summary if job else None
+    if summary and summary.test:
+        return summary.test
+    if summary and summary.failure:
+        return TestReport(ready=False, reachable=False, failure=summary.failure)
+    if job and job.kind is JobKind.NEVER_STARTED:
+        text = f"The test's pod did not start: {job.message}"
+    else:
+        text = f"The test left no answer: {job.message if job else 'its Job is gone'}. It is tried again."
+    reason = job.reason if job and job.reason else "WorkerLost"
+    return TestReport(ready=False, reachable=False, failure=Failure(reason=reason, message=plain(text), retryable=True))
+
+
+def _tested(report: TestReport) -> Iterable[Wanted]:
+    reason = report.failure.reason if report.failure else "TestFailed"
+    message = report.failure.message if report.failure else ""
+    if report.ready:
+        counts = ", ".join(f"{entity} {count:,}" for entity, count in list(report.counts.items())[:8])
+        yield Wanted("Ready", True, "Tested", f"The source answers as it should{': ' + counts if counts else ''}.")
+    else:
+        yield Wanted("Ready", False, reason, message)
+    known = (
+        ("Reachable", report.reachable, "Reached"),
+        ("Authenticated", report.authenticated, "TokenIssued"),
+        ("TenantClaimed", report.tenant_claimed, "Claimed"),
+    )
+    for kind, holds, good in known:
+        if holds is None:
+            yield Wanted(kind, None, "NotReached", "The test ended before this.")
+        elif holds:
+            yield Wanted(kind, True, good)
+        else:
+            yield Wanted(kind, False, reason, message)
+
+
+def _until_tested(snapshot: TestSnapshot, effects: Observed) -> list[Condition]:
+    """What the last test found stands while its spec does; a new spec is unknown until it was tested."""
+    connection = snapshot.connection
+    ready = connection.ready
+    if ready and ready.observed_generation == connection.meta.generation:
+        return connection.status.conditions
+    job = snapshot.job
+    reason, text = "Testing", "The connection is tested."
+    if effects.refusal:
+        reason, text = "JobRefused", f"The API server refused the test's Job: {effects.refusal}"
+    elif job and job.kind is JobKind.STUCK:
+        reason, text = job.reason, f"The test's pod does not start: {job.message}"
+    elif not snapshot.slot:
+        reason, text = (
+            "JobsAtCapacity",
+            "As many Jobs run as the operator's configuration permits. The test comes after.",
+        )
+    wanted = [Wanted("Ready", None, reason, text)]
+    # The generation tested is not the one at hand, which is how the next look knows that a test is due.
+    before = ready.observed_generation if ready else None
+    return settle(connection.status.conditions, wanted, snapshot.now, before)
+
+
+def _tell_of_syncs(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs: list[tuple[str, SyncRecord]]) -> None:
+    waiting = sorted(
+        ((item.created, name, item) for name, item in syncs if item.waiting_since and item.digest),
+        key=lambda one: one[:2],
+    )
+    status.pending_plan = None
+    if waiting:
+        _, name, item = waiting[0]
+        digest = item.digest or ""
+        status.pending_plan = PendingPlan(
+            sync=name, digest=digest, short_digest=digest[:15], summary=plain(item.summary, 256)
+        )
+    if syncs:
+        status.last_sync = max(syncs, key=lambda one: (one[1].created, one[0]))[0]
+    merged = [item.finished for _, item in syncs if item.phase is Phase.MERGED and item.digest and item.finished]
+    if merged:
+        status.last_merged_time = max([*merged, *([status.last_merged_time] if status.last_merged_time else [])])
+    staged = [item.staged for _, item in syncs if item.staged]
+    ready = find(status.conditions, "Ready")
+    if staged and ready and ready.status == "True" and status.last_test_time and max(staged) > status.last_test_time:
+        # A good stage counts as a test.
+        interval = parse_duration(snapshot.connection.spec.test_interval)
+        status.last_test_time = max(staged)
+        status.next_test_time = max(status.next_test_time or max(staged), max(staged) + interval * 0.9)

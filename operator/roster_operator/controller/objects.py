@@ -1,0 +1,153 @@
+"""A resource as the API server returned it, parsed once into typed values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from roster_operator.api.connection import Condition, RosterConnectionSpec, RosterConnectionStatus
+from roster_operator.api.model import API_VERSION, GROUP
+from roster_operator.api.sync import RosterSyncSpec, RosterSyncStatus
+
+APPROVED_BY = f"{GROUP}/approved-by"
+TEST_REQUESTED_AT = f"{GROUP}/test-requested-at"
+STAGED_FINALIZER = f"{GROUP}/staged"
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One resource, as it stands in a path and in an object."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """The object's apiVersion."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def root(self) -> str:
+        """The path's beginning."""
+        return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+
+
+CONNECTION = Kind(GROUP, API_VERSION, "rosterconnections", "RosterConnection")
+SYNC = Kind(GROUP, API_VERSION, "rostersyncs", "RosterSync")
+JOB = Kind("batch", "v1", "jobs", "Job")
+POD = Kind("", "v1", "pods", "Pod")
+EVENT = Kind("", "v1", "events", "Event")
+LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+
+
+@dataclass(frozen=True)
+class Meta:
+    """The part of metadata that decisions need."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    created: datetime
+    deleted: datetime | None
+    finalizers: tuple[str, ...]
+    annotations: dict[str, str]
+
+    @property
+    def deleting(self) -> bool:
+        """Someone deleted the object, and a finalizer still stands."""
+        return self.deleted is not None
+
+    @classmethod
+    def of(cls, body: Body) -> Meta:
+        """From an object's body."""
+        meta = body["metadata"]
+        deleted = meta.get("deletionTimestamp")
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            resource_version=meta.get("resourceVersion", ""),
+            created=parse_time(meta["creationTimestamp"]),
+            deleted=parse_time(deleted) if deleted else None,
+            finalizers=tuple(meta.get("finalizers") or ()),
+            annotations=dict(meta.get("annotations") or {}),
+        )
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A RosterConnection."""
+
+    meta: Meta
+    spec: RosterConnectionSpec
+    status: RosterConnectionStatus
+    body: Body
+
+    @classmethod
+    def of(cls, body: Body) -> Connection:
+        """From an object's body. Raises pydantic.ValidationError where the resource definition is a newer one."""
+        return cls(
+            Meta.of(body),
+            RosterConnectionSpec.from_dict(body["spec"]),
+            RosterConnectionStatus.from_dict(body.get("status") or {}),
+            body,
+        )
+
+    @property
+    def ready(self) -> Condition | None:
+        """The condition Ready, if there is one."""
+        return find(self.status.conditions, "Ready")
+
+    @property
+    def tested(self) -> bool:
+        """Ready, with the spec as it is now."""
+        ready = self.ready
+        return ready is not None and ready.status == "True" and ready.observed_generation == self.meta.generation
+
+
+@dataclass(frozen=True)
+class Sync:
+    """A RosterSync."""
+
+    meta: Meta
+    spec: RosterSyncSpec
+    status: RosterSyncStatus
+    body: Body
+
+    @classmethod
+    def of(cls, body: Body) -> Sync:
+        """From an object's body. Raises pydantic.ValidationError where the resource definition is a newer one."""
+        return cls(
+            Meta.of(body),
+            RosterSyncSpec.from_dict(body["spec"]),
+            RosterSyncStatus.from_dict(body.get("status") or {}),
+            body,
+        )
+
+    @property
+    def held(self) -> bool:
+        """Our finalizer stands: there may be staged rows."""
+        return STAGED_FINALIZER in self.meta.finalizers
+
+
+def find(conditions: list[Condition], kind: str) -> Condition | None:
+    """The condition of this type."""
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def parse_time(text: str) -> datetime:
+    """A Kubernetes time, with or without parts of a second."""
+    return datetime.fromisoformat(text)
+
+
+def show_time(moment: datetime) -> str:
+    """A Kubernetes time, in whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,203 @@
+"""From what was read to the facts that the table asks for. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from roster_operator.api.sync import FINAL, EntityCounts, Phase, PlanSummary, PublishedPlan
+from roster_operator.api.task import Outcome
+from roster_operator.api.task import Step as JobStep
+
+from .approval import Judgement, Verdict, judge
+from .lifecycle import Fact, State
+from .objects import Connection, Sync
+from .results import GONE, JobKind, JobState
+from .settings import Settings
+
+_ANSWERS = {
+    Outcome.STAGED: Fact.STAGED,
+    Outcome.ALREADY_MERGED: Fact.ALREADY_MERGED,
+    Outcome.MERGED: Fact.MERGED,
+    Outcome.PLAN_CHANGED: Fact.PLAN_CHANGED,
+    Outcome.DISCARDED: Fact.DISCARDED,
+    Outcome.FAILED: Fact.FAILED,
+}
+_KINDS = {
+    JobKind.RUNNING: Fact.RUNNING,
+    JobKind.STUCK: Fact.STUCK,
+    JobKind.NEVER_STARTED: Fact.NEVER_STARTED,
+    JobKind.LOST: Fact.LOST,
+}
+_VERDICTS = {
+    Verdict.APPROVED: Fact.APPROVED,
+    Verdict.DIGEST_MISMATCH: Fact.DIGEST_MISMATCH,
+    Verdict.FIRST_NEEDS_REVIEW: Fact.FIRST_NEEDS_REVIEW,
+    Verdict.PLAN_CHANGED: Fact.APPROVED_OLD_PLAN,
+}
+_STEPS = {
+    Phase.PENDING: JobStep.STAGE,
+    Phase.STAGING: JobStep.STAGE,
+    Phase.MERGING: JobStep.MERGE,
+    Phase.REJECTED: JobStep.DISCARD,
+    Phase.FAILED: JobStep.DISCARD,
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """The Job that the sync's state asks for.
+
+    `recorded`: status says that this attempt was created. Otherwise `attempt` is the one about to be created.
+    """
+
+    step: JobStep
+    attempt: int
+    name: str  # empty: not recorded, and named by whoever creates it
+    recorded: bool
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that was read about one sync at one moment."""
+
+    now: datetime
+    sync: Sync
+    connection: Connection | None
+    state: State
+    order: Order | None  # None: this state asks for no Job
+    job: JobState | None  # what the recorded Job has come to
+    found: bool = False  # the Job about to be created exists already
+    other_jobs: tuple[str, ...] = ()  # closing: Jobs of other steps that still exist
+    slot: bool = True
+    refused: bool = False  # the namespace takes no new Job of ours, and the time for trying is over
+
+    @property
+    def plan(self) -> PublishedPlan | None:
+        """The plan in status, or the one that the Job's answer brings."""
+        summary = self.job.summary if self.job else None
+        if summary and summary.plan and summary.outcome in {Outcome.STAGED, Outcome.PLAN_CHANGED}:
+            return publish(summary.plan, self.sync, recomputed=summary.outcome is Outcome.PLAN_CHANGED)
+        plan = self.sync.status.plan
+        # Unset `approved` was seen: what is set from now on was set by someone who could see the plan.
+        return plan.model_copy(update={"in_advance": plan.in_advance and self.sync.spec.approved}) if plan else None
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """What the spec says about the plan."""
+        return judge(self.sync.spec, self.sync.meta.generation, self.plan) if self.plan else None
+
+
+def publish(summary: PlanSummary, sync: Sync, *, recomputed: bool) -> PublishedPlan:
+    """The plan as it stands in status, with what is true of the spec at this moment."""
+    totals = EntityCounts()
+    for counts in summary.entities.values():
+        for name in EntityCounts.model_fields:
+            setattr(totals, name, getattr(totals, name) + getattr(counts, name))
+    return PublishedPlan(
+        **{name: getattr(summary, name) for name in PlanSummary.model_fields},
+        short_digest=summary.digest[:15],
+        totals=totals,
+        generation=sync.meta.generation,
+        in_advance=sync.spec.approved and not recomputed,
+        recomputed=recomputed,
+    )
+
+
+def order_of(sync: Sync, *, closing: bool) -> Order | None:
+    """The Job that the sync asks for now."""
+    step = JobStep.DISCARD if closing else _STEPS.get(sync.status.phase)
+    if step is None:
+        return None
+    last = sync.status.job
+    if last is None:
+        return Order(step, 1, "", recorded=False)
+    approved = sync.status.approval.digest if sync.status.approval else None
+    same = last.step == step.value and (step is not JobStep.MERGE or last.digest == approved)
+    if same:
+        return Order(step, last.attempt, last.name, recorded=True)
+    return Order(step, last.attempt + 1, "", recorded=False)
+
+
+def is_closing(sync: Sync) -> bool:
+    """Staged rows are to be discarded, whatever the merge Job (if any) says."""
+    if not sync.held or sync.status.phase is Phase.MERGED:
+        return False
+    if sync.status.phase in FINAL:
+        return True
+    if not sync.meta.deleting:
+        return False
+    discarding = sync.status.job is not None and sync.status.job.step == JobStep.DISCARD.value
+    return sync.status.phase is not Phase.MERGING or discarding
+
+
+def deleted_before_merge(sync: Sync, job: JobState | None, *, found: bool) -> bool:
+    """Deleted in Merging, and no merge is under way or done: then it is not begun, and not begun again."""
+    if not (sync.held and sync.meta.deleting and sync.status.phase is Phase.MERGING):
+        return False
+    if job is None:
+        return not found
+    if job.kind in {JobKind.RUNNING, JobKind.STUCK}:
+        return False
+    merged = job.summary is not None and job.summary.outcome in {Outcome.MERGED, Outcome.ALREADY_MERGED}
+    return not merged
+
+
+def state_of(sync: Sync, *, closing: bool) -> State:
+    """Where the sync stands."""
+    if closing:
+        return State.CLOSING
+    if sync.status.phase is Phase.MERGED:
+        return State.MERGED
+    if sync.status.phase in FINAL or (sync.meta.deleting and not sync.held):
+        return State.ENDED
+    return State(sync.status.phase.value)
+
+
+def facts_of(snapshot: Snapshot, settings: Settings) -> frozenset[Fact]:
+    """Everything that is true of `snapshot`, in the table's words."""
+    sync = snapshot.sync
+    facts: set[Fact] = set()
+    truths = {
+        Fact.REJECTED: sync.spec.rejected is not None,
+        Fact.HELD: sync.held,
+        Fact.PINNED: sync.status.tenant is not None and sync.status.database is not None,
+        Fact.CONNECTION_MISSING: snapshot.connection is None,
+        Fact.CONNECTION_NOT_READY: snapshot.connection is not None and not snapshot.connection.tested,
+        Fact.AT_CAPACITY: not snapshot.slot,
+        Fact.OTHER_JOBS_STAND: bool(snapshot.other_jobs),
+        Fact.JOB_FOUND: snapshot.found,
+    }
+    facts |= {fact for fact, true in truths.items() if true}
+    if snapshot.job is not None:
+        facts |= _job_facts(snapshot, snapshot.job, settings)
+    if snapshot.refused:
+        facts.add(Fact.OUT_OF_ATTEMPTS)
+    if (plan := snapshot.plan) is not None and (judgement := snapshot.judgement) is not None:
+        if plan.limits:
+            facts.add(Fact.BEYOND_LIMITS)
+        if judgement.verdict in _VERDICTS:
+            facts.add(_VERDICTS[judgement.verdict])
+    return frozenset(facts)
+
+
+def _job_facts(snapshot: Snapshot, job: JobState, settings: Settings) -> set[Fact]:
+    facts = {_ANSWERS[job.summary.outcome]} if job.kind is JobKind.DONE and job.summary else {_KINDS[job.kind]}
+    ref = snapshot.sync.status.job
+    if ref is None:
+        return facts
+    if snapshot.state is State.CLOSING:
+        begun = ref.since or snapshot.now
+        tried = timedelta(seconds=settings.discard_window)
+        if ref.losses + 1 >= settings.discard_attempts or snapshot.now - begun > tried:
+            facts.add(Fact.OUT_OF_ATTEMPTS)
+        if job is not GONE and job.ended and snapshot.now - job.ended < retry_delay(ref.losses, settings):
+            facts.add(Fact.COOLING)
+    elif ref.losses + 1 >= settings.max_attempts:
+        facts.add(Fact.OUT_OF_ATTEMPTS)
+    return facts
+
+
+def retry_delay(losses: int, settings: Settings) -> timedelta:
+    """How long after its end a discard is tried again."""
+    return timedelta(seconds=settings.discard_retry_delay * 2.0**losses)

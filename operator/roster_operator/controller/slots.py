@@ -1,0 +1,44 @@
+"""How many Jobs may run at the same time.
+
+Counted from what the watch has shown, plus the Jobs created since that it has not shown yet. Tests may take half of
+the places, so that a thousand due tests hold no sync up; merges and discards may take a quarter more than there are,
+because they end what staging began.
+"""
+
+from __future__ import annotations
+
+import time
+
+from roster_operator.api.task import Step
+
+from .view import Name, View
+
+UNSEEN = 60.0  # seconds after which a created Job that the watch never showed is no longer counted
+
+
+class Slots:
+    """The places for Jobs."""
+
+    def __init__(self, view: View, places: int) -> None:
+        self._view = view
+        self._places = places
+        self._created: dict[Name, float] = {}
+
+    def free(self, step: Step) -> bool:
+        """One more Job of this step may run."""
+        now = time.monotonic()
+        self._created = {
+            name: at for name, at in self._created.items() if name not in self._view.jobs and now - at < UNSEEN
+        }
+        running = len(self._view.running_jobs()) + len(self._created)
+        match step:
+            case Step.TEST:
+                return running < max(1, self._places // 2)
+            case Step.STAGE:
+                return running < self._places
+            case Step.MERGE | Step.DISCARD:
+                return running < self._places + max(1, self._places // 4)
+
+    def take(self, job: Name) -> None:
+        """A Job was created."""
+        self._created[job] = time.monotonic()

@@ -1,0 +1,292 @@
+"""The status of a RosterSync after a step, its conditions and its sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from roster_operator.api.connection import DatabaseRef
+from roster_operator.api.limits import LimitHit
+from roster_operator.api.sync import Approval, Failure, JobRef, Phase, PublishedPlan, RosterSyncStatus
+from roster_operator.api.task import Outcome
+
+from .approval import Verdict
+from .conditions import Wanted, plain, settle
+from .lifecycle import Decision, Step
+from .objects import APPROVED_BY
+from .observe import Snapshot
+from .results import JobKind
+
+STAGED_PHASES = frozenset({Phase.AWAITING_APPROVAL, Phase.BLOCKED, Phase.MERGING, Phase.MERGED})
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What acting on a decision brought, for the status to tell."""
+
+    job: JobRef | None = None  # the Job that now exists
+    tenant: str | None = None
+    database: str | None = None
+    refusal: str = ""  # why the API server would not create the Job
+
+
+def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> RosterSyncStatus:
+    """The whole status as it should be after `decision`."""
+    sync, now = snapshot.sync, snapshot.now
+    status = sync.status.model_copy(deep=True)
+    summary = snapshot.job.summary if snapshot.job else None
+    status.observed_generation = sync.meta.generation
+    status.phase = decision.phase
+    status.plan = snapshot.plan
+    status.times.started = status.times.started or now
+    if effects.job:
+        status.job = effects.job
+    match decision.step:
+        case Step.PIN if effects.tenant and effects.database:
+            status.tenant = effects.tenant
+            status.database = DatabaseRef(name=effects.database)
+        case Step.PUBLISH if summary:
+            status.issues = summary.issues
+            status.times.staged = now
+            status.approval = None  # an approval of the plan before this one is spent
+        case Step.APPROVE if status.plan and snapshot.judgement:
+            by = sync.meta.annotations.get(APPROVED_BY)
+            status.approval = Approval(
+                digest=status.plan.digest,
+                at=now,
+                via=snapshot.judgement.via,
+                by=plain(by, 256) if by else None,
+                verified=False,
+            )
+            status.times.approved = now
+        case Step.FINISH:
+            status.times.finished = now
+            if summary and summary.data_version is not None:
+                status.data_version = summary.data_version
+            if decision.phase is Phase.FAILED:
+                status.failure = failure_of(snapshot, decision)
+        case _:
+            pass
+    status.conditions = settle(
+        sync.status.conditions, _conditions(snapshot, decision, status, effects), now, sync.meta.generation
+    )
+    return status
+
+
+def failure_of(snapshot: Snapshot, decision: Decision) -> Failure:
+    """Why it failed: in the worker's words, or in ours where there are none."""
+    job = snapshot.job
+    if job and job.summary and job.summary.failure:
+        return job.summary.failure
+    if decision.row.reason == "ConnectionNotFound":
+        return Failure(
+            reason="ConnectionNotFound",
+            message="The connection was deleted during staging. Create it again, and then another RosterSync.",
+            retryable=True,
+        )
+    reason = job.reason if job else "WorkerLost"
+    what = job.message if job else "its Job is gone"
+    if reason == "PodNotStarted":
+        text = f"The Job's pod did not start: {what}. Correct that, then create another RosterSync."
+    else:
+        losses = snapshot.sync.status.job.losses + 1 if snapshot.sync.status.job else 1
+        step = snapshot.order.step if snapshot.order else "step"
+        text = (
+            f"The {step} Job ended {losses} times without an answer; the last time {what}. "
+            "See the events and logs of its pods, then create another RosterSync."
+        )
+    return Failure(reason=reason, message=plain(text), retryable=True)
+
+
+def _conditions(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus, effects: Effects) -> Iterator[Wanted]:
+    yield from _staged(snapshot, decision, status, effects)
+    if status.plan:
+        yield _valid(status.plan, status)
+        yield _within_limits(status.plan)
+    yield from _approved(snapshot, status)
+    yield from _end(snapshot, decision, status)
+
+
+def _staged(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus, effects: Effects) -> Iterator[Wanted]:
+    if status.plan:
+        yield Wanted("Staged", True, "Staged", "The pull is staged and planned; nothing of it is merged by itself.")
+    elif status.phase is Phase.PENDING:
+        reason, text = _pending(snapshot, decision, effects)
+        yield Wanted("Staged", False, reason, text)
+    elif status.phase is Phase.STAGING:
+        reason, text = _running(snapshot, "The source is pulled and planned", "Staging")
+        yield Wanted("Staged", False, reason, text)
+    elif status.phase is Phase.FAILED and status.failure:
+        yield Wanted("Staged", False, status.failure.reason, status.failure.message)
+    elif status.phase is Phase.REJECTED:
+        yield Wanted("Staged", False, "Rejected", "Rejected before it was staged.")
+
+
+def _pending(snapshot: Snapshot, decision: Decision, effects: Effects) -> tuple[str, str]:
+    name = snapshot.sync.spec.connection_ref.name
+    if effects.refusal:
+        return "JobRefused", f"The API server refused the Job: {effects.refusal}"
+    match decision.row.reason:
+        case "ConnectionNotFound":
+            return (
+                decision.row.reason,
+                f"There is no RosterConnection {name} in this namespace. It starts when there is.",
+            )
+        case "ConnectionNotReady":
+            ready = snapshot.connection.ready if snapshot.connection else None
+            why = f" ({ready.reason}: {ready.message})" if ready else " (not tested yet)"
+            return decision.row.reason, f"RosterConnection {name} is not ready{why}. It starts when it is."
+        case "JobsAtCapacity":
+            return (
+                decision.row.reason,
+                "As many Jobs run as the operator's configuration permits. It starts after them.",
+            )
+        case reason:
+            return reason, "About to start."
+
+
+def _running(snapshot: Snapshot, text: str, reason: str) -> tuple[str, str]:
+    job = snapshot.job
+    if job and job.kind is JobKind.STUCK:
+        return job.reason, f"The Job's pod does not start: {job.message}"
+    if job and job.kind is JobKind.LOST:
+        return reason, f"{text} once more: the last time, {job.message}."
+    return reason, f"{text}."
+
+
+def _valid(plan: PublishedPlan, status: RosterSyncStatus) -> Wanted:
+    if not plan.complete:
+        why = plan.incomplete_reason or "the pull could not be proved complete"
+        return Wanted("Valid", True, "NotProvedComplete", f"{why}: nothing is removed by this plan.")
+    invalid = plan.totals.invalid
+    if invalid:
+        kinds = ", ".join(f"{issue.code} {issue.count}" for issue in status.issues[:5])
+        return Wanted(
+            "Valid", True, "WithIssues", f"{invalid:,} records are skipped ({kinds}); merged rows stay as they are."
+        )
+    return Wanted("Valid", True, "Valid", "Every record is valid, and the pull is complete.")
+
+
+def _within_limits(plan: PublishedPlan) -> Wanted:
+    if not plan.limits:
+        return Wanted("WithinLimits", True, "WithinLimits", "The plan is within its limits.")
+    return Wanted(
+        "WithinLimits",
+        False,
+        "BeyondLimits",
+        f"{limits_text(plan.limits)}. Only approvedPlan: {plan.digest} lets it through; rejected ends it.",
+    )
+
+
+def limits_text(hits: list[LimitHit]) -> str:
+    """What goes beyond which limit, with figures."""
+    return "; ".join(
+        f"{hit.limit} {hit.entity}: {hit.count:,} of {hit.of:,} ({100 * hit.count / max(hit.of, 1):.1f} %), "
+        f"the limit is {hit.max_percent} % and {hit.max_count:,}"
+        for hit in hits
+    )
+
+
+def _approved(snapshot: Snapshot, status: RosterSyncStatus) -> Iterator[Wanted]:
+    plan = status.plan
+    if status.approval:
+        text = f"Plan {status.approval.digest} was approved"
+        by = f" by {status.approval.by} (unverified)" if status.approval.by else ""
+        yield Wanted("Approved", True, _reason(status.approval.via), f"{text}{by}, via {status.approval.via}.")
+    elif plan and status.phase in {Phase.AWAITING_APPROVAL, Phase.BLOCKED} and snapshot.judgement:
+        verdict = snapshot.judgement.verdict
+        # Approved, but not latched yet: the next look does that.
+        reason = Verdict.WAITS if verdict is Verdict.APPROVED else verdict
+        yield Wanted("Approved", False, reason, _what_is_needed(reason, plan, snapshot))
+
+
+def _reason(via: str) -> str:
+    return via[:1].upper() + via[1:]
+
+
+def _what_is_needed(verdict: Verdict, plan: PublishedPlan, snapshot: Snapshot) -> str:
+    spec = snapshot.sync.spec
+    match verdict:
+        case Verdict.DIGEST_MISMATCH:
+            return (
+                f"approvedPlan is {spec.approved_plan}, the staged plan is {plan.digest}. Nothing is merged. "
+                "Review the staged plan, then set approvedPlan to its digest."
+            )
+        case Verdict.BEYOND_LIMITS:
+            return f"The plan is beyond its limits: only approvedPlan: {plan.digest} approves it."
+        case Verdict.FIRST_NEEDS_REVIEW:
+            return (
+                "Nothing of this connection was merged before, so approval in advance does not count. Review the plan, "
+                f"then set approvedPlan: {plan.digest} (or approved to false, and then to true)."
+            )
+        case Verdict.PLAN_CHANGED:
+            return (
+                "Another merge came between, and the plan was computed again from the same staged rows. "
+                f"Review it, then set approvedPlan: {plan.digest}; approved: true was for the plan before."
+            )
+        case _:
+            return f"Waiting for a person: approved: true, approvedPlan: {plan.digest}, or rejected."
+
+
+def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> Iterator[Wanted]:
+    rejected = snapshot.sync.spec.rejected
+    match status.phase:
+        case Phase.MERGING:
+            reason, text = _running(snapshot, "The approved plan is merged", "Merging")
+            if decision.row.reason == "JobsAtCapacity":
+                reason, text = "JobsAtCapacity", "As many Jobs run as permitted; the merge starts after them."
+            yield Wanted("Complete", False, reason, text)
+            if rejected:
+                yield Wanted(
+                    "Rejected", False, "TooLate", "The plan was approved and is being merged: it cannot be rejected."
+                )
+        case Phase.MERGED:
+            again = _was_merged_before(snapshot, status)
+            text = (
+                "A sync of this name was merged before: nothing was pulled."
+                if again
+                else "The approved plan is merged."
+            )
+            yield Wanted("Complete", True, "AlreadyMerged" if again else "Merged", text)
+        case Phase.REJECTED:
+            yield Wanted("Rejected", True, "Rejected", rejected.reason if rejected else "Rejected.")
+        case Phase.FAILED if status.failure:
+            yield Wanted("Failed", True, status.failure.reason, status.failure.message)
+            yield Wanted("Stalled", True, status.failure.reason, status.failure.message)
+        case Phase.BLOCKED if status.plan and snapshot.judgement:
+            reason = snapshot.judgement.verdict
+            if reason in {Verdict.APPROVED, Verdict.WAITS}:
+                reason = Verdict.BEYOND_LIMITS
+            text = _what_is_needed(reason, status.plan, snapshot)
+            if status.plan.limits:
+                text = f"{limits_text(status.plan.limits)}. {text}"
+            yield Wanted("Stalled", True, reason, text)
+        case _:
+            pass
+
+
+def _was_merged_before(snapshot: Snapshot, status: RosterSyncStatus) -> bool:
+    complete = next((item for item in snapshot.sync.status.conditions if item.type == "Complete"), None)
+    if snapshot.sync.status.phase is Phase.MERGED and complete:
+        return complete.reason == "AlreadyMerged"
+    summary = snapshot.job.summary if snapshot.job else None
+    # Without an approval of its own, it was not this object's merge.
+    return summary is not None and summary.outcome is Outcome.ALREADY_MERGED and status.approval is None
+
+
+def waiting_reason(status: RosterSyncStatus) -> str:
+    """Why the sync is in its phase, in one word: for metrics and for the connection's summary."""
+    wanted = {
+        Phase.PENDING: ("Staged",),
+        Phase.STAGING: ("Staged",),
+        Phase.AWAITING_APPROVAL: ("Approved",),
+        Phase.BLOCKED: ("Stalled",),
+        Phase.MERGING: ("Complete",),
+        Phase.MERGED: ("Complete",),
+        Phase.REJECTED: ("Rejected",),
+        Phase.FAILED: ("Failed",),
+    }[status.phase]
+    for condition in status.conditions:
+        if condition.type in wanted:
+            return condition.reason
+    return ""

@@ -1,0 +1,65 @@
+"""The task that a Job is given. Pure."""
+
+from __future__ import annotations
+
+from roster_operator.api.limits import Limits
+from roster_operator.api.sync import Approval
+from roster_operator.api.task import MergeOrder, Step, Subject, SyncSubject, WorkerTask
+
+from .approval import has_approval
+from .objects import Connection, Sync
+from .settings import Settings
+
+
+def sync_task(
+    sync: Sync, connection: Connection | None, step: Step, attempt: int, cluster: str, settings: Settings
+) -> WorkerTask:
+    """The task of a sync's step. A connection that is gone is known by its name alone: enough to merge or discard."""
+    subject = Subject(
+        namespace=sync.meta.namespace,
+        name=sync.spec.connection_ref.name,
+        uid=connection.meta.uid if connection else "",
+    )
+    limits = sync.spec.limits or (connection.spec.limits if connection else Limits())
+    rejected = sync.spec.rejected
+    return WorkerTask(
+        step=step,
+        cluster=cluster,
+        tenant=sync.status.tenant or "",
+        connection=subject,
+        spec=connection.spec if connection and step is Step.STAGE else None,
+        sync=SyncSubject(name=sync.meta.name, uid=sync.meta.uid, mode=sync.spec.mode),
+        attempt=attempt,
+        limits=limits,
+        order=_order(sync.status.approval) if step is Step.MERGE and sync.status.approval else None,
+        unless_merged=step is Step.STAGE and has_approval(sync.spec),
+        discard_reason=rejected.reason if rejected and step is Step.DISCARD else None,
+        policy=settings.policy,
+    )
+
+
+def test_task(connection: Connection, cluster: str, settings: Settings) -> WorkerTask:
+    """The task of a connection's test."""
+    meta = connection.meta
+    return WorkerTask(
+        step=Step.TEST,
+        cluster=cluster,
+        tenant=connection.spec.tenant_of(meta.namespace, meta.name),
+        connection=Subject(namespace=meta.namespace, name=meta.name, uid=meta.uid),
+        spec=connection.spec,
+        limits=connection.spec.limits,
+        policy=settings.policy,
+    )
+
+
+test_task.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test
+
+
+def database_secret(connection: Connection, settings: Settings) -> str:
+    """The Secret with the tenant's logins: as named, else the configured one."""
+    reference = connection.spec.database_secret_ref
+    return reference.name if reference else settings.database_secret
+
+
+def _order(approval: Approval) -> MergeOrder:
+    return MergeOrder(digest=approval.digest, by=approval.by, via=approval.via, at=approval.at)

@@ -1,0 +1,190 @@
+"""What the watch has shown: a small record of each object, for triggers, figures and the count of running Jobs.
+
+It may be behind the truth, so nothing is created, failed or concluded from it: that is done from a live read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from roster_operator.api.sync import FINAL, Phase, RosterSyncStatus
+
+from .jobs import STEP_LABEL
+from .objects import CONNECTION, STAGED_FINALIZER, SYNC, Body, find, parse_time
+from .queue import Key
+from .results import is_finished
+from .sync_status import limits_text, waiting_reason
+
+Name = tuple[str, str]  # namespace, name
+
+
+@dataclass(frozen=True)
+class ConnectionRecord:
+    """What is known of a connection."""
+
+    ready: str = "Unknown"
+    generation_ready: int | None = None
+    last_merged: datetime | None = None
+
+
+@dataclass(frozen=True)
+class SyncRecord:
+    """What is known of a sync."""
+
+    uid: str
+    connection: str
+    phase: Phase
+    reason: str
+    created: datetime
+    waiting_since: datetime | None
+    staged: datetime | None
+    finished: datetime | None
+    digest: str | None
+    summary: str
+    settled: bool  # final, and nothing is left to do
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What is known of a Job of ours."""
+
+    owner: Key | None
+    step: str
+    running: bool
+
+
+class View:
+    """Everything the watch has shown so far."""
+
+    def __init__(self) -> None:
+        self.connections: dict[Name, ConnectionRecord] = {}
+        self.syncs: dict[Name, SyncRecord] = {}
+        self.jobs: dict[Name, JobRecord] = {}
+        self._of_connection: dict[Name, set[Name]] = defaultdict(set)
+
+    def connection_seen(self, body: Body, *, deleted: bool = False) -> set[Key]:
+        """A connection changed: itself and the syncs that wait for it are looked at."""
+        name = _name(body)
+        before = self.connections.get(name)
+        record = None if deleted else _connection(body)
+        if record is None:
+            self.connections.pop(name, None)
+        else:
+            self.connections[name] = record
+        keys = set[Key]() if deleted else {Key(CONNECTION.kind, *name)}
+        if before != record:
+            waiting = (Phase.PENDING, Phase.STAGING)
+            keys |= {Key(SYNC.kind, *sync) for sync in self.syncs_of(name) if self.syncs[sync].phase in waiting}
+        return keys
+
+    def sync_seen(self, body: Body, *, deleted: bool = False) -> set[Key]:
+        """A sync changed: itself and, where it tells something new, its connection."""
+        name = _name(body)
+        before = self.syncs.pop(name, None)
+        if before is not None:
+            self._of_connection[name[0], before.connection].discard(name)
+        record = None if deleted else _sync(body)
+        if record is not None:
+            self.syncs[name] = record
+            self._of_connection[name[0], record.connection].add(name)
+        keys: set[Key] = set()
+        if record is not None and not record.settled:
+            keys.add(Key(SYNC.kind, *name))
+        known = record or before
+        if known is not None and before != record:
+            keys.add(Key(CONNECTION.kind, name[0], known.connection))
+        return keys
+
+    def job_seen(self, body: Body, *, deleted: bool = False) -> set[Key]:
+        """A Job changed: its owner is looked at."""
+        name = _name(body)
+        labels = body["metadata"].get("labels") or {}
+        record = JobRecord(_owner(body), labels.get(STEP_LABEL, ""), running=not is_finished(body))
+        if deleted:
+            self.jobs.pop(name, None)
+        else:
+            self.jobs[name] = record
+        return {record.owner} if record.owner else set()
+
+    def syncs_of(self, connection: Name) -> list[Name]:
+        """The names of a connection's syncs."""
+        return sorted(self._of_connection.get(connection, ()))
+
+    def running_jobs(self) -> set[Name]:
+        """Jobs that have not ended."""
+        return {name for name, job in self.jobs.items() if job.running}
+
+    def waiting_for_slots(self) -> set[Key]:
+        """Syncs that a finished Job lets go on."""
+        return {Key(SYNC.kind, *name) for name, record in self.syncs.items() if record.reason == "JobsAtCapacity"}
+
+    def forget_all_but(self, connections: set[Name], syncs: set[Name], jobs: set[Name]) -> None:
+        """Drop what a full list no longer shows: a broken watch may have swallowed the deletion."""
+        for gone in set(self.connections) - connections:
+            del self.connections[gone]
+        for gone in set(self.syncs) - syncs:
+            record = self.syncs.pop(gone)
+            self._of_connection[gone[0], record.connection].discard(gone)
+        for gone in set(self.jobs) - jobs:
+            del self.jobs[gone]
+
+
+def _name(body: Body) -> Name:
+    return body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def _connection(body: Body) -> ConnectionRecord:
+    status = body.get("status") or {}
+    ready = next((item for item in status.get("conditions") or () if item.get("type") == "Ready"), {})
+    merged = status.get("lastMergedTime")
+    return ConnectionRecord(
+        ready.get("status", "Unknown"), ready.get("observedGeneration"), parse_time(merged) if merged else None
+    )
+
+
+def _sync(body: Body) -> SyncRecord:
+    meta = body["metadata"]
+    try:
+        status = RosterSyncStatus.from_dict(body.get("status") or {})
+    except ValidationError:
+        status = RosterSyncStatus()
+    waits = status.phase in {Phase.AWAITING_APPROVAL, Phase.BLOCKED}
+    approved = find(status.conditions, "Approved")
+    plan = status.plan
+    held = STAGED_FINALIZER in (meta.get("finalizers") or ())
+    return SyncRecord(
+        uid=meta["uid"],
+        connection=body["spec"]["connectionRef"]["name"],
+        phase=status.phase,
+        reason=waiting_reason(status),
+        created=parse_time(meta["creationTimestamp"]),
+        waiting_since=(approved.last_transition_time if approved else status.times.staged) if waits else None,
+        staged=status.times.staged,
+        finished=status.times.finished,
+        digest=plan.digest if plan else None,
+        summary=_summary(status) if waits else "",
+        settled=status.phase in FINAL and not held,
+    )
+
+
+def _summary(status: RosterSyncStatus) -> str:
+    if status.plan is None:
+        return ""
+    totals = status.plan.totals
+    text = (
+        f"create {totals.create:,}, update {totals.update:,}, remove {totals.deactivate:,}, invalid {totals.invalid:,}"
+    )
+    if status.plan.limits:
+        text += f"; beyond limits: {limits_text(status.plan.limits)}"
+    return text[:256]
+
+
+def _owner(body: Body) -> Key | None:
+    for reference in body["metadata"].get("ownerReferences") or ():
+        if reference.get("controller") and reference.get("kind") in {CONNECTION.kind, SYNC.kind}:
+            return Key(reference["kind"], body["metadata"]["namespace"], reference["name"])
+    return None
