@@ -67,19 +67,45 @@ _OURS = {
 }
 
 
+# While a connection is made libpq hands on no SQLSTATE, only text. It is looked at and never repeated. A server that
+# speaks another language than English is DatabaseUnreachable in these cases.
+_AT_CONNECT = (
+    (
+        (
+            "authentication failed",
+            "no pg_hba.conf entry",
+            "is not permitted to log in",
+            "no password",
+            'FATAL:  role "',
+        ),
+        lambda: StoreError(
+            "DatabaseLoginRefused",
+            "PostgreSQL refused the login.",
+            "Check the URL in the database Secret; `roster tenant create --rotate` prints a new one.",
+        ),
+    ),
+    (
+        ('FATAL:  database "', "permission denied for database"),
+        lambda: StoreError(
+            "DatabaseMissing", "The database does not exist, or the login may not enter it.", "Check the database URL."
+        ),
+    ),
+    (
+        ("SSL", "certificate"),
+        lambda: StoreError(
+            "DatabaseTLSFailed",
+            "The TLS connection to PostgreSQL could not be made, or its certificate could not be verified.",
+            "Check sslmode and sslrootcert in the database URL, and the server's certificate.",
+        ),
+    ),
+)
+
+
 def translate(error: psycopg.Error) -> StoreError:
     """The typed error for one of PostgreSQL's, by its SQLSTATE."""
     state = error.sqlstate or ""
     if state in _OURS:
         return _OURS[state]()
-    if state in {"28P01", "28000"}:
-        return StoreError(
-            "DatabaseLoginRefused",
-            f"PostgreSQL refused the login (SQLSTATE {state}).",
-            "Check the URL in the database Secret; `roster tenant create --rotate` prints a new one.",
-        )
-    if state == "3D000":
-        return StoreError("DatabaseMissing", "The database does not exist (SQLSTATE 3D000).", "Check the database URL.")
     if state in {"42P01", "3F000", "42883"}:
         return StoreError(
             "SchemaMissing",
@@ -106,6 +132,9 @@ def translate(error: psycopg.Error) -> StoreError:
             retryable=True,
         )
     if not state and isinstance(error, psycopg.OperationalError):
+        for words, refused in _AT_CONNECT:
+            if any(word in str(error) for word in words):
+                return refused()
         return StoreError(
             "DatabaseUnreachable",
             "No connection to PostgreSQL.",
