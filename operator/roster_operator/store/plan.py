@@ -87,9 +87,9 @@ def names(run: runs.Run, table: Table, tenant: str) -> dict[str, sql.Composable]
     """The names that the statements below are written with."""
     return {
         "merged": sql.Identifier("roster", table.name),
-        "stage": stage_table(run.run, run.token, table.name),
-        "issue": stage_table(run.run, run.token, "issue"),
-        "unseen": stage_table(run.run, run.token, "unseen"),
+        "stage": stage_table(tenant, run.run, run.token, table.name),
+        "issue": stage_table(tenant, run.run, run.token, "issue"),
+        "unseen": stage_table(tenant, run.run, run.token, "unseen"),
         "entity": sql.Literal(table.entity),
         "tenant": sql.Literal(tenant),
     }
@@ -173,7 +173,7 @@ def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
         entities=entities,
         complete=not reasons,
         incomplete_reason="; ".join(reasons)[:256] or None,
-        issues=_issues(conn, run, entities),
+        issues=_issues(conn, run, tenant, entities),
     )
 
 
@@ -187,11 +187,13 @@ def _active(conn: psycopg.Connection, table: Table, tenant: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _issues(conn: psycopg.Connection, run: runs.Run, entities: dict[str, EntityPlan]) -> list[dict[str, Any]]:
+def _issues(
+    conn: psycopg.Connection, run: runs.Run, tenant: str, entities: dict[str, EntityPlan]
+) -> list[dict[str, Any]]:
     rows = conn.execute(
         sql.SQL(
             "select code, severity, entity, count(*) from {} group by 1, 2, 3 order by severity, count(*) desc, 1, 3"
-        ).format(stage_table(run.run, run.token, "issue"))
+        ).format(stage_table(tenant, run.run, run.token, "issue"))
     ).fetchall()
     found = [{"code": c, "severity": s, "entity": e, "count": n} for c, s, e, n in rows]
     found += [

@@ -6,6 +6,7 @@ approved afterwards cannot change.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,16 +16,17 @@ import psycopg
 from psycopg import sql
 
 from .copytext import RowWriter
-from .runs import RunName, jsonb
+from .runs import RunName, jsonb, session_tenant
 from .seen import Hashes, SeenIndex
 from .tables import STAGE_COLUMNS, TABLES, Kind, Table
 
 _FLUSH_ROWS = 5000
 
 
-def stage_table(run: UUID, token: int, what: str) -> sql.Identifier:
+def stage_table(tenant: str, run: UUID, token: int, what: str) -> sql.Identifier:
     """The name of one of a run's tables, as roster.stage_table makes it."""
-    return sql.Identifier("roster_stage", f"r{run.hex}_{token}_{what}")
+    mark = hashlib.sha256(f"{tenant}/{run}".encode()).hexdigest()[:32]
+    return sql.Identifier("roster_stage", f"r{mark}_{token}_{what}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Stage:
         self._conn = conn
         self.run = name.run
         self.token: int = row[0]
+        self._tenant = session_tenant(conn)
+
+    def name(self, what: str) -> sql.Identifier:
+        """One of the tables."""
+        return stage_table(self._tenant, self.run, self.token, what)
 
     def table(self, table: Table) -> TableStage:
         """A writer for one entity's records."""
@@ -61,7 +68,7 @@ class Stage:
         if not issues:
             return
         query = sql.SQL("copy {} (entity, sourced_id, code, severity, field, page) from stdin").format(
-            stage_table(self.run, self.token, "issue")
+            self.name("issue")
         )
         with self._conn.cursor() as cursor, cursor.copy(query) as copy:
             for issue in issues:
@@ -71,7 +78,7 @@ class Stage:
         """Record the raw hashes of merged rows that the pull did not show."""
         if not len(hashes):
             return
-        query = sql.SQL("copy {} (entity, raw_hash) from stdin").format(stage_table(self.run, self.token, "unseen"))
+        query = sql.SQL("copy {} (entity, raw_hash) from stdin").format(self.name("unseen"))
         signed = hashes.view("int64").tolist()
         with self._conn.cursor() as cursor, cursor.copy(query) as copy:
             for start in range(0, len(signed), 50_000):
@@ -87,7 +94,7 @@ class Stage:
         """How many ids of an entity have a record that cannot be taken."""
         row = self._conn.execute(
             sql.SQL("select count(distinct sourced_id) from {} where entity = %s and severity = 'error'").format(
-                stage_table(self.run, self.token, "issue")
+                self.name("issue")
             ),
             (entity,),
         ).fetchone()
@@ -118,7 +125,7 @@ class TableStage:
     def __post_init__(self) -> None:
         kinds = (Kind.TEXT, Kind.TEXT, Kind.INTEGER, Kind.TEXT, *(c.kind for c in self.table.columns))
         self._writer = RowWriter(kinds)
-        self._target = stage_table(self._stage.run, self._stage.token, self.table.name)
+        self._target = self._stage.name(self.table.name)
         self._copy = sql.SQL("copy {} ({}) from stdin").format(
             self._target,
             sql.SQL(", ").join(map(sql.Identifier, (*STAGE_COLUMNS, *self.table.column_names))),
@@ -161,7 +168,7 @@ class TableStage:
         ).format(
             stage=self._target,
             merged=sql.Identifier(self.table.name),
-            unseen=stage_table(self._stage.run, self._stage.token, "unseen"),
+            unseen=self._stage.name("unseen"),
         )
         return [str(row[0]) for row in self._conn.execute(query, (self.table.entity,)).fetchall()]
 

@@ -5,7 +5,8 @@
 --
 -- A tenant has two logins. Whose rows a session may touch follows from the login alone (session_tenant), never from a
 -- setting that a client could choose. Functions that need the owner's rights are security definer with a fixed
--- search_path, and take the tenant from the login too.
+-- search_path, and take the tenant from the login too. pg_temp stands last in it: unnamed it would be searched first, and
+-- a caller's own pg_temp.text would run with the owner's rights.
 --
 -- The schema roster itself and its table schema_migration are made by the runner (migrate.py).
 --
@@ -34,7 +35,7 @@ create table roster.tenant (
 
 create function roster.session_tenant() returns text
 language sql stable security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 begin atomic
   select t.tenant from roster.tenant t where session_user in (t.stage_login, t.merge_login);
 end;
@@ -447,7 +448,7 @@ grant insert on roster.change_log to roster_merger;
 -- Who is calling, as a tenant; refuses a login without one.
 create function roster.require_tenant() returns text
 language plpgsql stable security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   t text := roster.session_tenant();
@@ -462,7 +463,7 @@ $$;
 -- The first connection to come owns the tenant; another one is told so.
 create function roster.claim_tenant(p_tenant text, p_cluster text, p_namespace text, p_name text) returns void
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   r roster.tenant;
@@ -481,16 +482,23 @@ begin
 end
 $$;
 
--- The name of one of a run's tables.
-create function roster.stage_table(p_run uuid, p_token integer, p_what text) returns text
+-- What the names of a run's tables begin with. The tenant is part of it: a run's uid is no secret, and nobody may reach
+-- another tenant's tables by naming its run.
+create function roster.stage_prefix(p_tenant text, p_run uuid) returns text
 language sql immutable
-set search_path = pg_catalog
-return 'r' || replace(p_run::text, '-', '') || '_' || p_token || '_' || p_what;
+set search_path = pg_catalog, pg_temp
+return 'r' || left(encode(sha256(convert_to(p_tenant || '/' || p_run::text, 'UTF8')), 'hex'), 32);
 
--- Drops every table of a run. Only called by the functions below, which have checked the tenant.
-create function roster.drop_stage(p_run uuid) returns void
+-- The name of one of a run's tables.
+create function roster.stage_table(p_tenant text, p_run uuid, p_token integer, p_what text) returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return roster.stage_prefix(p_tenant, p_run) || '_' || p_token || '_' || p_what;
+
+-- Drops every table of a run. Only called by the functions below, which take the tenant from the login.
+create function roster.drop_stage(p_tenant text, p_run uuid) returns void
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   t text;
@@ -498,7 +506,7 @@ begin
   for t in
     select c.relname from pg_class c
      where c.relnamespace = 'roster_stage'::regnamespace and c.relkind = 'r'
-       and c.relname like 'r' || replace(p_run::text, '-', '') || '\_%'
+       and c.relname like roster.stage_prefix(p_tenant, p_run) || '\_%'
   loop
     execute format('drop table roster_stage.%I', t);
   end loop;
@@ -511,7 +519,7 @@ create function roster.open_stage(
   p_run uuid, p_attempt integer, p_cluster text, p_namespace text, p_name text, p_mode text
 ) returns integer
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tenant text := roster.require_tenant();
@@ -534,7 +542,7 @@ begin
   -- nobody's any more, and a discard or the merge takes them.
   begin
     perform set_config('lock_timeout', '2s', true);
-    perform roster.drop_stage(p_run);
+    perform roster.drop_stage(v_tenant, p_run);
   exception when lock_not_available then
     null;
   end;
@@ -545,7 +553,7 @@ begin
   foreach what in array array['orgs', 'academic_sessions', 'courses', 'classes', 'users', 'enrollments', 'demographics',
                               'issue', 'unseen']
   loop
-    v_table := roster.stage_table(p_run, r.token + 1, what);
+    v_table := roster.stage_table(v_tenant, p_run, r.token + 1, what);
     execute format('create table roster_stage.%I (like roster_stage.%I)', v_table, 'template_' || what);
     execute format('grant select, insert on roster_stage.%I to %I', v_table, session_user);
   end loop;
@@ -556,7 +564,7 @@ $$;
 -- Empties what was staged of one entity: its listing shifted while it was read, and is read again.
 create function roster.restart_stage(p_run uuid, p_token integer, p_what text, p_entity text) returns void
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tenant text := roster.require_tenant();
@@ -565,9 +573,9 @@ begin
   if not found then
     raise exception 'Fenced' using errcode = 'RO006';
   end if;
-  execute format('truncate roster_stage.%I', roster.stage_table(p_run, p_token, p_what));
-  execute format('delete from roster_stage.%I where entity = $1', roster.stage_table(p_run, p_token, 'issue')) using p_entity;
-  execute format('delete from roster_stage.%I where entity = $1', roster.stage_table(p_run, p_token, 'unseen')) using p_entity;
+  execute format('truncate roster_stage.%I', roster.stage_table(v_tenant, p_run, p_token, p_what));
+  execute format('delete from roster_stage.%I where entity = $1', roster.stage_table(v_tenant, p_run, p_token, 'issue')) using p_entity;
+  execute format('delete from roster_stage.%I where entity = $1', roster.stage_table(v_tenant, p_run, p_token, 'unseen')) using p_entity;
 end
 $$;
 
@@ -576,7 +584,7 @@ create function roster.seal_stage(
   p_run uuid, p_token integer, p_source_version text, p_pull jsonb, p_removable text[]
 ) returns void
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tenant text := roster.require_tenant();
@@ -594,7 +602,7 @@ begin
   foreach what in array array['orgs', 'academic_sessions', 'courses', 'classes', 'users', 'enrollments', 'demographics',
                               'issue', 'unseen']
   loop
-    v_table := roster.stage_table(p_run, p_token, what);
+    v_table := roster.stage_table(v_tenant, p_run, p_token, what);
     execute format('revoke insert on roster_stage.%I from %I', v_table, session_user);
     execute format('grant select on roster_stage.%I to %I', v_table, v_merge_login);
     execute format('analyze roster_stage.%I', v_table);
@@ -606,7 +614,7 @@ create function roster.record_plan(
   p_run uuid, p_token integer, p_digest text, p_plan jsonb, p_issues jsonb, p_base_version bigint
 ) returns void
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   update roster.sync_run
@@ -622,7 +630,7 @@ $$;
 -- Another merge came between: the plan on the same staged rows is another one now. Nothing was merged.
 create function roster.record_new_plan(p_run uuid, p_digest text, p_plan jsonb, p_issues jsonb, p_base_version bigint) returns void
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   update roster.sync_run
@@ -636,14 +644,16 @@ $$;
 
 create function roster.fail_stage(p_run uuid, p_token integer, p_reason text) returns void
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_tenant text := roster.require_tenant();
 begin
   update roster.sync_run
      set state = 'Failed', failure = p_reason, ended_at = now()
-   where tenant = roster.require_tenant() and run = p_run and token = p_token and state in ('Staging', 'Sealed');
+   where tenant = v_tenant and run = p_run and token = p_token and state in ('Staging', 'Sealed');
   if found then
-    perform roster.drop_stage(p_run);
+    perform roster.drop_stage(v_tenant, p_run);
   end if;
 end
 $$;
@@ -651,7 +661,7 @@ $$;
 -- The last statement of a merge, in its transaction: the ledger, and the end of what was staged.
 create function roster.record_merge(p_run uuid, p_digest text, p_approval jsonb) returns bigint
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tenant text := roster.require_tenant();
@@ -664,7 +674,7 @@ begin
   if not found then
     raise exception 'NotStaged' using errcode = 'RO007';
   end if;
-  perform roster.drop_stage(p_run);
+  perform roster.drop_stage(v_tenant, p_run);
   return v_version;
 end
 $$;
@@ -674,12 +684,14 @@ create function roster.discard(
   p_run uuid, p_cluster text, p_namespace text, p_name text, p_mode text, p_reason text
 ) returns text
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tenant text := roster.require_tenant();
   v_state text;
 begin
+  -- The merge's lock: a discard never waits for a merge that waits for it.
+  perform pg_advisory_xact_lock(hashtextextended('roster/' || v_tenant, 0));
   insert into roster.sync_run (tenant, run, cluster, namespace, name, mode, state)
   values (v_tenant, p_run, p_cluster, p_namespace, p_name, p_mode, 'Discarded')
   on conflict do nothing;
@@ -687,7 +699,7 @@ begin
   if v_state = 'Merged' then
     return 'Merged';
   end if;
-  perform roster.drop_stage(p_run);
+  perform roster.drop_stage(v_tenant, p_run);
   update roster.sync_run
      set state = 'Discarded', discard_reason = p_reason, ended_at = now()
    where tenant = v_tenant and run = p_run;
@@ -698,7 +710,7 @@ $$;
 -- Fresh statistics after a large merge: the logins do not own the tables.
 create function roster.analyze_merged() returns void
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform roster.require_tenant();
@@ -710,13 +722,13 @@ $$;
 -- The newest migration that was applied; a program refuses a version that it does not know.
 create function roster.schema_version() returns integer
 language sql stable security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 begin atomic
   select max(m.version) from roster.schema_migration m;
 end;
 
 revoke execute on all functions in schema roster from public;
-grant execute on function roster.session_tenant, roster.require_tenant, roster.stage_table, roster.schema_version to roster_stager, roster_merger;
+grant execute on function roster.session_tenant, roster.require_tenant, roster.schema_version to roster_stager, roster_merger;
 grant execute on function
   roster.claim_tenant, roster.open_stage, roster.restart_stage, roster.seal_stage, roster.record_plan, roster.fail_stage,
   roster.discard to roster_stager;
