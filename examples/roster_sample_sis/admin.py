@@ -93,7 +93,7 @@ def _clear(sis: SampleSIS, _value: object) -> object:
 
 
 def _list(sis: SampleSIS, _value: object) -> object:
-    return [{"fault": fault.name, **msgspec.to_builtins(fault)} for fault in sis.faults]
+    return [faults.encode(fault) for fault in sis.faults]
 
 
 def _expire(sis: SampleSIS, value: object) -> object:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, get_type_hints
 
 import msgspec
 
@@ -297,10 +297,20 @@ def decode(value: object) -> Fault:
     kind = KINDS.get(str(options.pop("fault", "")))
     if kind is None:
         raise ValueError(f'"fault" is one of {", ".join(KINDS)}')
+    known = {each.name: each for each in fields(kind) if each.init}
+    unknown = sorted(options.keys() - known.keys())
+    if unknown:
+        raise ValueError(f"{kind.name} has no {', '.join(unknown)}: it has {', '.join(known)}")
+    hints = get_type_hints(kind)
     try:
-        return msgspec.convert(options, kind)
+        return kind(**{name: msgspec.convert(item, hints[name]) for name, item in options.items()})
     except msgspec.ValidationError as problem:
         raise ValueError(str(problem)) from None
+
+
+def encode(fault: Fault) -> dict[str, object]:
+    """A fault as `decode` reads it, and how many requests it has seen and struck."""
+    return {"fault": fault.name, **asdict(fault)}
 
 
 class Faults:

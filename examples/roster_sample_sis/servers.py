@@ -7,11 +7,12 @@ reads nothing but its own district: it is a stand-in for a school's system, not 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import http.client
 import socket
 import socketserver
 import ssl
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -362,8 +363,10 @@ class _Server(socketserver.ThreadingTCPServer):
             if self._tls is not None:
                 request.close()
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients leave, handshakes fail: nothing a stand-in has to speak of."""
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """Clients leave, handshakes fail: nothing to speak of. Anything else is a mistake in here, and shows."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     def drop_connections(self) -> None:
         with self._open_lock:
@@ -438,7 +441,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, pieces: Sequence[bytes | memoryview]) -> None:
         length = sum(map(len, pieces))
-        reason = HTTPStatus(answer.status).phrase if answer.status in HTTPStatus else "Unknown"
+        reason = http.client.responses.get(answer.status, "Unknown")
         lines = [f"HTTP/1.1 {answer.status} {reason}", f"Date: {self.date_time_string()}", "Server: SampleSIS"]
         lines += [f"{name}: {value}" for name, value in answer.headers.items()]
         lines.append(f"Content-Length: {length}")
@@ -446,13 +449,13 @@ class _Handler(BaseHTTPRequestHandler):
             lines.append("Connection: close")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         left = length if answer.cut is None else int(length * answer.cut)
-        first = True
-        for piece in _gathered(itertools.chain((head,), _limited(pieces, left))):
-            if answer.rate and not first:
+        if answer.rate:
+            self.connection.sendall(head)
+            for piece in _limited(pieces, left):
                 self._trickle(piece, answer.rate)
-            else:
+        else:
+            for piece in _gathered([head, *_limited(pieces, left)]):
                 self.connection.sendall(piece)
-            first = False
         self._sis.sent(left)
         if answer.cut is not None:
             self.close_connection = True
@@ -479,7 +482,7 @@ def _limited(pieces: Sequence[bytes | memoryview], left: int) -> list[bytes | me
     return kept
 
 
-def _gathered(pieces: itertools.chain[bytes | memoryview]) -> list[bytes | memoryview]:
+def _gathered(pieces: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
     """Small neighbours put together, so that they share a packet; large pieces as they are, uncopied."""
     gathered: list[bytes | memoryview] = []
     small: list[bytes | memoryview] = []
