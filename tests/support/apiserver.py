@@ -105,7 +105,7 @@ class ApiServer:
             process.terminate()
         for process in reversed(self.processes):
             try:
-                process.wait(10)
+                process.wait(2)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -43,10 +43,7 @@ async def run(settings: Settings) -> int:
     metrics = Metrics(view)
     health = Health(lease_patience=settings.lease_duration * 2)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Kopf sets handlers of its own once it runs; until then a standby must be able to leave too.
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signals(stop)
     async with contextlib.AsyncExitStack() as stack:
         server = await serve(health, metrics, settings.listen, settings.port)
         stack.push_async_callback(server.cleanup)
@@ -105,17 +102,27 @@ async def _watch_while_leading(
     lease: Lease, view: View, queue: WorkQueue, settings: Settings, stop: asyncio.Event
 ) -> int:
     keeping = asyncio.create_task(lease.keep(), name="lease")
-    watching = asyncio.create_task(watch(view, queue, settings, stop), name="kopf")
+    watching = asyncio.create_task(watch(view, queue, settings), name="kopf")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    tasks = (keeping, watching, stopping)
     try:
-        await asyncio.wait({keeping, watching}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if keeping.done():
             keeping.result()  # raises LeaseLost
-        watching.result()
+        if watching.done():
+            watching.result()
         return DONE
     finally:
-        for task in (keeping, watching):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(keeping, watching, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    # For a standby: once Kopf runs, it takes the signals for itself.
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
 
 
 async def _check_cluster(api: Api) -> str:

@@ -129,11 +129,15 @@ def next_test(connection: Connection, *, passed: bool, now: datetime, settings: 
     """
     share = int.from_bytes(hashlib.sha256(connection.meta.uid.encode()).digest()[:4], "big") / 2**32
     if passed:
-        return now + parse_duration(connection.spec.test_interval) * (0.9 + 0.1 * share)
+        return _whole(now + parse_duration(connection.spec.test_interval) * (0.9 + 0.1 * share))
     ready = connection.ready
     failing = now - ready.last_transition_time if ready and ready.status == "False" else timedelta()
     pause = min(max(failing.total_seconds() / 2, settings.test_retry_min), settings.test_retry_max)
-    return now + timedelta(seconds=pause * (0.8 + 0.2 * share))
+    return _whole(now + timedelta(seconds=pause * (0.8 + 0.2 * share)))
+
+
+def _whole(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
 
 
 def parse_duration(text: str) -> timedelta:

@@ -150,4 +150,6 @@ def _tell_of_syncs(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs
         # A good stage counts as a test.
         interval = parse_duration(snapshot.connection.spec.test_interval)
         status.last_test_time = max(staged)
-        status.next_test_time = max(status.next_test_time or max(staged), max(staged) + interval * 0.9)
+        status.next_test_time = max(
+            status.next_test_time or max(staged), (max(staged) + interval * 0.9).replace(microsecond=0)
+        )

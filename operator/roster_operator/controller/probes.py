@@ -66,7 +66,7 @@ async def serve(health: Health, metrics: Metrics, host: str, port: int) -> web.A
     app.router.add_get("/healthz", _probe(health.healthy))
     app.router.add_get("/readyz", _probe(health.ready))
     app.router.add_get("/metrics", _metrics(metrics))
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner

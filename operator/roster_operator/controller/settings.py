@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 from roster_operator.api.task import Policy, Step
 
 
+# What these two return is a dataclass field: nothing is shared between instances.
 def _setting(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
@@ -32,14 +33,14 @@ class Settings:
 
     image: str = _setting("", "image of the Jobs' pods: the operator's own")
     image_pull_policy: str = _setting("IfNotPresent", "imagePullPolicy of the Jobs' pods")
-    image_pull_secrets: list[str] = _names("names of image pull secrets, comma separated")
+    image_pull_secrets: list[str] = _names("names of image pull secrets, comma separated")  # noqa: RUF009
     pod_namespace: str = _setting("roster-operator", "namespace of the operator itself, for its Lease")
     pod_name: str = _setting("", "who holds the Lease; default: the host's name")
-    watch_namespaces: list[str] = _names("namespaces to watch, comma separated; default: all")
+    watch_namespaces: list[str] = _names("namespaces to watch, comma separated; default: all")  # noqa: RUF009
     database_secret: str = _setting(
         "roster-database", "Secret with stage-url and merge-url, where a connection names none"
     )
-    allow_addresses: list[str] = _names("private address ranges (CIDR) that sources may have, comma separated")
+    allow_addresses: list[str] = _names("private address ranges (CIDR) that sources may have, comma separated")  # noqa: RUF009
     allow_insecure: bool = _setting(False, "permit sources that ask for http with allowInsecure")
     max_jobs: int = _setting(20, "Jobs under way at the same time")
     workers: int = _setting(8, "objects reconciled at the same time")

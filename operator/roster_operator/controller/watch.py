@@ -47,7 +47,7 @@ def _handler(seen: Seen, queue: WorkQueue, view: View) -> Any:
 def login(handlers: kopf.OperatorRegistry) -> None:
     """The pod's service account; outside a cluster KUBECONFIG."""
 
-    def connect(**kwargs: Any) -> Any:
+    async def connect(**kwargs: Any) -> Any:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     kopf.on.login(id="login", registry=handlers, errors=kopf.ErrorsMode.PERMANENT)(connect)
@@ -69,9 +69,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     return tuned
 
 
-async def watch(view: View, queue: WorkQueue, settings: Settings, stop: Any) -> None:
-    """Run Kopf until `stop` is set, a signal comes, or it fails for good."""
+async def watch(view: View, queue: WorkQueue, settings: Settings) -> None:
+    """Run Kopf until it is cancelled, gets a signal (which ends it in order), or fails for good (which raises)."""
     namespaces: Any = {"namespaces": settings.watch_namespaces} if settings.watch_namespaces else {"clusterwide": True}
-    await kopf.operator(
-        registry=registry(view, queue), settings=kopf_settings(), standalone=True, stop_flag=stop, **namespaces
-    )
+    await kopf.operator(registry=registry(view, queue), settings=kopf_settings(), standalone=True, **namespaces)
