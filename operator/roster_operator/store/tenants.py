@@ -68,12 +68,9 @@ def create(owner_url: str, tenant: str, *, rotate: bool = False, host: str | Non
             password = secrets.token_urlsafe(24)
             # The verifier, not the password, goes over the wire and into the server's log.
             verifier = conn.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
-            verb = "alter" if known else "create"
-            conn.execute(
-                sql.SQL("{} role {} login nosuperuser nocreatedb nocreaterole password {}").format(
-                    sql.SQL(verb), sql.Identifier(login), sql.Literal(verifier)
-                )
-            )
+            # An owner who is no superuser may not even repeat that a role is none.
+            statement = "alter role {} password {}" if known else "create role {} login password {}"
+            conn.execute(sql.SQL(statement).format(sql.Identifier(login), sql.Literal(verifier)))
             if not known:
                 conn.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(login)))
                 conn.execute(

@@ -1,0 +1,199 @@
+"""`roster` as a person runs it: as a program, on YAML files, with its exit codes and its JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from roster_operator.cli.embedded import EmbeddedPostgres
+from roster_sample_sis import SampleSIS, generate
+from roster_sample_sis.variants import one_percent_changed
+
+pytestmark = pytest.mark.store
+
+CONNECTION = """\
+apiVersion: roster-operator.io/v1alpha1
+kind: RosterConnection
+metadata: {{name: springfield, namespace: k12}}
+spec:
+  api:
+    endpoint: {endpoint}
+    allowInsecure: true
+    auth: {{tokenURL: "{token_url}", secretRef: {{name: springfield-sis}}}}
+"""
+SECRET = """\
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: springfield-sis, namespace: k12}}
+stringData: {{client-id: id, client-secret: "{secret}"}}
+"""
+
+
+@dataclass
+class Roster:
+    """The program with a database of its own."""
+
+    folder: Path
+    sis: SampleSIS
+
+    def __call__(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "roster_operator.cli", *arguments],
+            env={**os.environ, "XDG_DATA_HOME": str(self.folder / "data"), "COLUMNS": "120", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done
+
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        return json.loads(self(*arguments, "--output", "json", code=code).stdout)
+
+    def connection(self, secret: str = "s3cret-canary", **changes: str) -> str:
+        values = {"endpoint": self.sis.endpoint("1.2").split("/ims/")[0], "token_url": self.sis.token_url, **changes}
+        path = self.folder / "connection.yaml"
+        path.write_text(CONNECTION.format(**values) + SECRET.format(secret=secret))
+        return str(path)
+
+
+ALLOWED = ("--allow-address", "127.0.0.0/8", "--allow-insecure")
+DISTRICT = generate(11, 300)
+
+
+@pytest.fixture
+def roster(tmp_path: Path) -> Iterator[Roster]:
+    with SampleSIS(DISTRICT, client_id="id", client_secret="s3cret-canary") as sis:
+        yield Roster(tmp_path, sis)
+
+
+def test_a_district_goes_from_yaml_to_merged_rows_and_says_what_it_waits_for(roster: Roster) -> None:
+    path = roster.connection()
+    tested = roster.json("test", "-f", path, *ALLOWED)
+    assert tested["kind"] == "Test"
+    assert tested["test"]["ready"] is True
+    assert tested["test"]["counts"]["users"] == 300
+
+    staged = roster.json("stage", "-f", path, *ALLOWED, code=3)
+    users = staged["plan"]["entities"]["users"]
+    assert (users["received"], users["create"], users["update"]) == (300, 300, 0)
+    run, digest = staged["run"], staged["plan"]["digest"]
+
+    reviewed = roster.json("review", run, "-f", path, "--entity", "users", "--limit", "3", code=3)
+    assert reviewed["state"] == "Staged"
+    assert [c["action"] for c in reviewed["changes"]] == ["create"] * 3
+    assert reviewed["plan"]["digest"] == digest
+
+    wrong = roster.json("merge", run, "-f", path, "--plan", "sha256:" + "0" * 64, code=3)
+    assert wrong["merged"] is False
+
+    merged = roster.json("merge", run, "-f", path, "--plan", digest)
+    assert (merged["merged"], merged["dataVersion"]) == (True, 1)
+    assert roster.json("merge", run, "-f", path, "--plan", digest)["dataVersion"] == 1, "merged once, answered twice"
+
+    roster.sis.swap(one_percent_changed(DISTRICT, 5))
+    again = roster.json("stage", "-f", path, *ALLOWED, code=3)
+    assert again["plan"]["entities"]["users"]["create"] < 30
+    assert "Discarded" in roster("discard", again["run"], "-f", path).stdout
+    listed = roster.json("runs", "-f", path)["runs"]
+    assert [r["state"] for r in listed] == ["Discarded", "Merged"]
+
+
+def test_a_table_for_people_names_the_next_commands(roster: Roster) -> None:
+    done = roster("stage", "-f", roster.connection(), *ALLOWED, code=3)
+    assert "ENTITY" in done.stdout
+    assert "Next: roster review" in done.stdout
+    assert "--plan sha256:" in done.stdout
+
+
+def test_a_wrong_secret_is_told_with_a_reason_and_never_repeated(roster: Roster) -> None:
+    done = roster("test", "-f", roster.connection(secret="wrong-canary"), *ALLOWED, code=1)
+    assert "TokenRejected" in done.stderr
+    assert "wrong-canary" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "InsecureNotPermitted"),
+        (("--allow-insecure",), "AddressRefused"),
+    ],
+)
+def test_a_private_or_insecure_source_needs_the_operators_permission(
+    roster: Roster, arguments: tuple[str, ...], reason: str
+) -> None:
+    assert reason in roster("test", "-f", roster.connection(), *arguments, code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [", "is not YAML"),
+        ("kind: Other", "has 0 RosterConnections"),
+        ("apiVersion: roster-operator.io/v1\nkind: RosterConnection\nmetadata: {name: x}\n", "apiVersion must be"),
+        (
+            (
+                "apiVersion: roster-operator.io/v1alpha1\nkind: RosterConnection\nmetadata: {name: x}\n"
+                "spec: {api: {endpoint: 'https://x.example', passwrd: hunter2-canary}}\n"
+            ),
+            "spec.api.passwrd",
+        ),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_says_where(roster: Roster, tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    done = roster("test", "-f", str(path), code=1)
+    assert says in " ".join(done.stderr.split())
+    assert "hunter2-canary" not in done.stderr
+
+
+def test_usage_errors_end_with_2(roster: Roster) -> None:
+    roster("stage", code=2)
+    roster("test", "-f", roster.connection(), "--allow-address", "nonsense", code=2)
+
+
+def test_the_owner_migrates_makes_a_tenant_and_gets_a_secret_to_apply(roster: Roster) -> None:
+    with EmbeddedPostgres.temporary(tcp=True) as server:
+        owner = server.create_database().owner_url
+        assert "applied 0001" in roster("migrate", "--database", owner).stdout
+        assert "applied" not in roster("migrate", "--database", owner).stdout
+        secret = roster("tenant", "create", "k12.springfield", "--namespace", "k12", "--database", owner).stdout
+        assert "kind: Secret" in secret
+        urls = {line.split(": ")[0].strip(): line.split(": ")[1] for line in secret.splitlines() if "-url: " in line}
+        assert set(urls) == {"stage-url", "merge-url"}
+        with psycopg.connect(urls["stage-url"]) as conn:
+            assert conn.execute("select roster.session_tenant()").fetchone() == ("k12.springfield",)
+        roster("tenant", "create", "k12.springfield", "--database", owner, code=1)
+        assert "k12.springfield" in roster("tenant", "list", "--database", owner).stdout
+        staged = roster.json("stage", "-f", roster.connection(), *ALLOWED, "--database", urls["stage-url"], code=3)
+        merged = roster.json(
+            "merge", staged["run"], "-f", roster.connection(), "--plan", staged["plan"]["digest"],
+            "--database", urls["merge-url"],
+        )  # fmt: skip
+        assert merged["merged"] is True
+        assert "Released" in roster("tenant", "release", "k12.springfield", "--database", owner).stdout
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password(roster: Roster) -> None:
+    url = "postgresql://u:pw-canary@127.0.0.1:1/x"
+    done = roster("migrate", "--database", url, code=1)
+    assert "DatabaseUnreachable" in done.stderr
+    assert "pw-canary" not in done.stderr
+
+
+def test_the_demo_tells_its_whole_story(roster: Roster) -> None:
+    said = " ".join(roster("demo", "--users", "300").stdout.split())
+    for part in ("Test the connection", "data version 1", "data version 2", "Beyond limits", "All of this is gone"):
+        assert part in said
