@@ -82,10 +82,10 @@ def test_the_files_in_crds_are_what_the_models_say(capsys: pytest.CaptureFixture
 
 
 def test_drift_is_found_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert schema.main(["--output", str(tmp_path)]) == 0
-    file = tmp_path / "rostersyncs.yaml"
+    assert schema.main(["--root", str(tmp_path)]) == 0
+    file = tmp_path / "crds" / "rostersyncs.yaml"
     file.write_text(file.read_text().replace("maxLength: 512", "maxLength: 513"))
-    assert schema.main(["--output", str(tmp_path), "--check"]) == 1
+    assert schema.main(["--root", str(tmp_path), "--check"]) == 1
     assert "+" in capsys.readouterr().err
 
 

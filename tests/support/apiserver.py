@@ -147,7 +147,7 @@ def operator_rights() -> list[dict[str, Any]]:
     role = yaml.safe_load((ROOT / "charts/roster-operator/files/operator-rules.yaml").read_text())
     group = "rbac.authorization.k8s.io"
     return [
-        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": OPERATOR}, "rules": role["cluster"]},
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": OPERATOR}, "rules": role["cluster"] + role["watched"]},
         {
             "apiVersion": f"{group}/v1",
             "kind": "ClusterRoleBinding",

@@ -1,6 +1,6 @@
 """The CustomResourceDefinitions, generated from the models.
 
-python -m roster_operator.api.schema            writes crds/*.yaml
+python -m roster_operator.api.schema            writes crds/, and the chart's copies
 python -m roster_operator.api.schema --check    exits 1 and says what differs
 """
 
@@ -190,21 +190,35 @@ def render(resource: Resource) -> str:
     return HEADER + text
 
 
+def generated(root: Path) -> dict[Path, str]:
+    """Every generated file and its text: the definitions, and the chart's copies of what lies outside its folder."""
+    chart = root / "charts" / "roster-operator" / "files"
+    files: dict[Path, str] = {}
+    for resource in RESOURCES:
+        text = render(resource)
+        files[root / "crds" / resource.file_name] = text
+        files[chart / "crds" / resource.file_name] = text
+    rules = root / "deploy" / "alerts" / "roster.rules.yaml"
+    if rules.exists():
+        files[chart / rules.name] = rules.read_text(encoding="utf-8")
+    return files
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Write the files, or with --check say whether they are what would be written."""
     parser = argparse.ArgumentParser(prog="python -m roster_operator.api.schema", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parents[3] / "crds", help="folder (crds/)")
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[3], help="the repository")
     options = parser.parse_args(arguments)
     rules_name_fields_that_exist()
     try:
-        files = {options.output / resource.file_name: render(resource) for resource in RESOURCES}
+        files = generated(options.root)
     except SchemaError as error:
         sys.stderr.write(f"The models give no valid schema: {error}\n")
         return 1
     if not options.check:
-        options.output.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         return 0
     drifted = 0
@@ -214,11 +228,11 @@ def main(arguments: list[str] | None = None) -> int:
             drifted += 1
             sys.stderr.writelines(
                 difflib.unified_diff(
-                    found.splitlines(keepends=True), text.splitlines(keepends=True), str(path), "the models say"
+                    found.splitlines(keepends=True), text.splitlines(keepends=True), str(path), "should be"
                 )
             )
     if drifted:
-        sys.stderr.write("crds/ is not what the models say: run `make generate`.\n")
+        sys.stderr.write("Generated files are not what their sources say: run `make generate`.\n")
     return 1 if drifted else 0
 
 
