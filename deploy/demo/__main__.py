@@ -47,9 +47,14 @@ def main() -> int:
     """Tell the story; 1 where it stopped."""
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
     parser.add_argument("--users", type=int, default=2000, help="people in the sample district")
-    users: int = parser.parse_args().users
+    parser.add_argument("--down", action="store_true", help="take the cluster down again, and everything in it")
+    options = parser.parse_args()
+    users: int = options.users
     begun = time.monotonic()
     try:
+        if options.down:
+            _local("down")
+            return 0
         _story(users)
     except DemoError as error:
         say(f"\nThe demo stopped. {error}")
