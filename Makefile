@@ -1,0 +1,132 @@
+# `make help` lists the targets. `make test` is what continuous integration runs.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+export PYTHON
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PYTEST := $(PY) -m pytest
+PROMTOOL = $(shell command -v promtool || echo .local/tools/promtool)
+PARTS := check test-unit test-store test-cluster
+CHECKS := check-style check-types check-imports check-dependencies check-unused check-generated check-alerts \
+	check-chart check-tree
+CODE := operator examples deploy
+
+# A part's tests: $(call tests,<part>,<pytest arguments>). JUnit for machines, the log for the summary at the end.
+define tests
+@mkdir -p build
+@rm -f build/junit-$(1).xml build/$(1).log
+$(PYTEST) -p no:cacheprovider --junitxml=build/junit-$(1).xml -o junit_suite_name=$(1) $(2) $(ARGS) \
+	< /dev/null 2>&1 | tee build/$(1).log
+endef
+
+.PHONY: help venv system-packages demo demo-down test $(PARTS) $(CHECKS) bench generate lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+		while IFS=$$'\t' read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
+
+venv: $(READY) ## Make .venv with everything in requirements/test.txt
+
+# The hashes stand in the lock file. Only wheels: building a source package would run its code.
+$(READY): requirements/test.txt pyproject.toml | system-packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 venv" >&2; exit 1; }
+	@$(PY) -c '' 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing requirements/test.txt into $(VENV) (about 1 min)" >&2
+	@$(PY) -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+		-r requirements/test.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+system-packages: ## Install the Debian packages that are missing
+	@.ci/system-packages
+
+demo: $(READY) ## Bring a cluster up and show the whole story in it
+	@$(PY) -m deploy.demo
+
+demo-down: $(READY) ## Take the cluster of the demo down again
+	@$(PY) -m deploy.demo --down
+
+# Every part runs, also behind one that failed, and then the whole fails.
+test: $(READY) ## All checks and tests, with a summary at the end
+	@rm -rf build/junit-*.xml build/*.log; mkdir -p build; failed=""; \
+	for part in $(PARTS); do \
+		echo; echo "---- $$part"; \
+		$(MAKE) $$part || failed="$$failed $$part"; \
+	done; \
+	$(PY) tests/checks/totals.py --failed "$$failed" $(PARTS)
+
+check: $(READY) ## Style, types, contracts, generated files, alerts, chart, lock files
+	@$(MAKE) --keep-going $(CHECKS)
+
+check-style: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+check-types: $(READY)
+	$(VENV)/bin/basedpyright
+
+check-imports: $(READY)
+	NO_COLOR=1 $(VENV)/bin/lint-imports --no-cache
+
+check-dependencies: $(READY)
+	$(VENV)/bin/deptry operator examples --no-ansi
+
+check-unused: $(READY)
+	$(VENV)/bin/vulture $(CODE) --min-confidence 80
+
+check-generated: $(READY)
+	$(PY) -m roster_operator.api.schema --check
+
+check-alerts: $(READY)
+	$(PROMTOOL) check rules deploy/alerts/*.yaml
+	cd tests/alerts && $(abspath $(PROMTOOL)) test rules *.test.yaml
+
+# The first time, helm is built from source, once for this machine.
+check-chart: $(READY)
+	helm="$$($(PY) -c 'from deploy.local.toolchain import provide; print(provide(["helm"]) / "helm")')"; \
+	"$$helm" lint --strict charts/roster-operator $(addprefix --values ,$(wildcard charts/roster-operator/ci/*.yaml))
+
+check-tree: $(READY)
+	$(call tests,check,tests/checks tests/alerts)
+
+test-unit: $(READY) ## Tests that need nothing but Python
+	$(call tests,$@,-m "not store and not apiserver and not cluster" --ignore=tests/checks --ignore=tests/alerts)
+
+test-store: $(READY) ## Tests on real PostgreSQL servers, versions 15 and 18
+	$(call tests,$@,-m store)
+
+# Where nobody works on, the cluster goes as it came; one that was up before stays.
+test-cluster: $(READY) ## Tests on a real API server, and end to end on the local cluster
+	@before=no; $(PY) -m deploy.local status > /dev/null 2>&1 && before=yes; \
+	if [ -n "$${CI:-}" ] && [ $$before = no ]; then trap '$(PY) -m deploy.local down' EXIT; fi; \
+	$(PY) -m deploy.local up < /dev/null; \
+	$(MAKE) cluster-tests
+
+.PHONY: cluster-tests
+cluster-tests:
+	$(call tests,test-cluster,-m "apiserver or cluster")
+
+bench: $(READY) ## Measure stage and merge; figures in build/bench.json
+	@mkdir -p build
+	@$(PY) -m tests.benchmarks
+
+generate: $(READY) ## Write every generated file again
+	$(PY) -m roster_operator.api.schema
+
+# What is pinned stays, unless UPGRADE=1. The demo's and the operator's pins are those that the tests ran with.
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+lock: $(READY) ## Resolve pyproject.toml again into requirements/*.txt (UPGRADE=1: newest versions)
+	$(LOCK) requirements/tools.in --all-extras $(if $(UPGRADE),--upgrade) -o requirements/test.txt
+	$(LOCK) --extra demo -c requirements/test.txt --upgrade -o requirements/demo.txt
+	$(LOCK) -c requirements/test.txt --upgrade -o requirements/operator.txt
+
+clean: ## Remove what can be made again
+	rm -rf build dist $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .local/tools
+	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
