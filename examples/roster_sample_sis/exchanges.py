@@ -78,7 +78,9 @@ class Answer:
     """An answer about to be sent. `body` is sent piece by piece.
 
     `cut` is the share of the body after which the connection is dropped; `delay` seconds pass before the first
-    byte; `rate` bytes a second are sent at most. `key` names a body that may be kept compressed.
+    byte; `rate` bytes a second are sent at most. `key` names a body that may be kept compressed, `packed`
+    is such a body, then in place of `body`:
+    who changes a body sets `key` to None.
     """
 
     status: int
@@ -88,6 +90,7 @@ class Answer:
     delay: float = 0.0
     rate: int | None = None
     key: object = None
+    packed: bytes | None = None
 
     @property
     def length(self) -> int:

@@ -86,7 +86,6 @@ class Rendering:
 
     def __init__(self, district: District, version: Version, base: str) -> None:
         self._district = district
-        self._version = version
         self._base = base
         self._text = Texts()
         self._orgs = {org.number: self._reference("orgs", "org", org.sourced_id) for org in district.orgs}

@@ -64,7 +64,8 @@ class SampleSIS:
 
     Serves `district` at `versions` ("1.1", "1.2" or both) to one client. `host` and `port` are where it listens
     (port 0: any free one). `public_url` is what references in records begin with, by default `.url`. Pages hold
-    `max_limit` records at most: a larger limit is clamped. `cache_bytes` bounds the encoded records in memory.
+    `max_limit` records at most: a larger limit is clamped. `cache_bytes` bounds the encoded records in memory,
+    a quarter of it compressed pages.
     `tls` makes it HTTPS; `faults` are there from the start; `extra` answers further paths (None: not found).
     """
 
@@ -106,7 +107,7 @@ class SampleSIS:
         self.url = f"{'http' if tls is None else 'https'}://{name}:{bound[1]}"
         self._public_url = public_url.rstrip("/") or self.url
         self._shelves: dict[Version, Shelf] = {}
-        self._cache = Cache(cache_bytes)
+        self._packed = Cache(cache_bytes // 4)
         self.swap(district)
 
     @property
@@ -127,9 +128,12 @@ class SampleSIS:
 
     def swap(self, district: District) -> None:
         """Serves another district from the next request on."""
-        cache = Cache(self._cache_bytes)
-        ready = {version: Shelf(district, version, self._public_url + version.path, cache) for version in self.versions}
-        self._shelves, self._cache = ready, cache
+        # Compressed pages have a room of their own, or a pull of millions would push them out with its records.
+        blocks, packed = Cache(self._cache_bytes), Cache(self._cache_bytes // 4)
+        ready = {
+            version: Shelf(district, version, self._public_url + version.path, blocks) for version in self.versions
+        }
+        self._shelves, self._packed = ready, packed
 
     def warm(self) -> None:
         """Encodes all records now instead of when they are asked for."""
@@ -250,12 +254,6 @@ class SampleSIS:
         for fault in struck:
             fault.listing(request, listing)
         page = listing.page
-        body: list[bytes | memoryview] = [f'{{"{collection.many}":['.encode()]
-        for index, part in enumerate(shelf.page(collection, page)):
-            if index:
-                body.append(b",")
-            body.append(part)
-        body.append(b"]}")
         headers = {"Content-Type": JSON_TYPE}
         if listing.total is not None:
             headers["X-Total-Count"] = str(listing.total)
@@ -268,23 +266,33 @@ class SampleSIS:
         chosen_text = "" if chosen is None else chosen.text
         first = listing.offset + listing.skew
         key = (shelf.serial, collection.path, chosen_text, sort, order, first, len(page), len(rows))
-        return Answer(HTTPStatus.OK, headers, body, key=key)
+        answer = Answer(HTTPStatus.OK, headers, key=key)
+        if not struck and self._accepts_gzip(request.headers):
+            found = self._packed.get(key)
+            answer.packed = found if isinstance(found, bytes) else None
+        if answer.packed is None:
+            answer.body.append(f'{{"{collection.many}":['.encode())
+            for index, part in enumerate(shelf.page(collection, page)):
+                answer.body.extend((b",", part) if index else (part,))
+            answer.body.append(b"]}")
+        return answer
 
     def compressed(self, answer: Answer) -> bytes:
         """An answer's body as gzip, kept for the next time when the answer has a key."""
-        cache = self._cache
-        if answer.key is not None:
-            found = cache.get(("gzip", answer.key))
-            if isinstance(found, bytes):
-                return found
+        if answer.packed is not None:
+            return answer.packed
         packer = zlib.compressobj(1, zlib.DEFLATED, 31)
         packed = b"".join([*map(packer.compress, answer.body), packer.flush()])
         if answer.key is not None:
-            cache.put(("gzip", answer.key), packed, len(packed))
+            self._packed.put(answer.key, packed, len(packed))
         return packed
 
     def wants_gzip(self, headers: Mapping[str, str], answer: Answer) -> bool:
-        if not self._gzip or answer.length < _SMALL:
+        """Whether to compress an answer: where the client takes it and it is worth it."""
+        return answer.packed is not None or (answer.length >= _SMALL and self._accepts_gzip(headers))
+
+    def _accepts_gzip(self, headers: Mapping[str, str]) -> bool:
+        if not self._gzip:
             return False
         codings = [each.replace(" ", "").lower() for each in headers.get("accept-encoding", "").split(",")]
         return any(each.partition(";")[0] == "gzip" and not each.endswith(";q=0") for each in codings)
