@@ -150,11 +150,8 @@ def translate(error: psycopg.Error) -> StoreError:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turns psycopg's errors into StoreError, without the original as cause: its text may hold rows."""
+    """Turns psycopg's errors into StoreError. No traceback shows the original: its text may hold rows."""
     try:
         yield
     except psycopg.Error as error:
-        typed = translate(error)
-    else:
-        return
-    raise typed
+        raise translate(error) from None
