@@ -40,6 +40,10 @@ def granted(**more: object) -> Answer:
     return Answer(body={"access_token": TOKEN, "token_type": "bearer", "expires_in": 3600, **more})
 
 
+def _always(_: Asked) -> Answer:
+    return granted()
+
+
 class FakeServer:
     """Answers /token with `token` and everything else with `answer`; remembers what was asked."""
 
@@ -56,16 +60,13 @@ class FakeServer:
                 body = self.rfile.read(int(headers.get("content-length", 0)))
                 asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
                 fake.asked.append(asked)
-                if asked.path == "/token":
-                    found = token(asked) if token else granted()
-                else:
-                    found = answer(asked)
+                found = (token or _always)(asked) if asked.path == "/token" else answer(asked)
                 try:
                     self._send(found)
                 except OSError:
                     self.close_connection = True
 
-            do_POST = do_GET
+            do_POST = do_GET  # noqa: N815 (http.server's name)
 
             def _send(self, found: Answer) -> None:
                 self.send_response(found.status)
@@ -84,7 +85,7 @@ class FakeServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *args: object) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from roster_operator.oneroster.decode import Decoded, Decoder, Version
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.records import AcademicSession, Class, Demographics, Enrollment, Org, User, references
@@ -162,7 +163,7 @@ def test_what_is_wrong_is_named_with_its_field(
     decoded = read(entity, **changes)
     assert decoded.record is None
     assert (code, field) in findings(decoded)
-    assert [p for p in decoded.problems if p.code == code][0].severity == "error"
+    assert {problem.severity for problem in decoded.problems if problem.code == code} == {"error"}
 
 
 @pytest.mark.parametrize("entity", list(Entity))
@@ -385,7 +386,9 @@ def test_a_password_behind_escapes_is_found() -> None:
     assert Decoder(Entity.USERS, "1.1")(data).secret
 
 
-@pytest.mark.parametrize("changes", [{"password": ""}, {"password": None}, {"userProfiles": []}, {"givenName": "password"}])
+@pytest.mark.parametrize(
+    "changes", [{"password": ""}, {"password": None}, {"userProfiles": []}, {"givenName": "password"}]
+)
 def test_no_password_no_secret(changes: dict[str, Any]) -> None:
     assert not read(Entity.USERS, **changes).secret
 

@@ -3,17 +3,18 @@
 import base64
 import json
 from collections.abc import Sequence
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+
 from roster_operator.oneroster.errors import OneRosterError, Reason
 from roster_operator.oneroster.http import Response
 from roster_operator.oneroster.oauth2 import Style, Token, TokenRequest, exchange, scope_ladder
 
-SECRET = "canary+secret/5f1c="
+SECRET = "canary-secret-5f1c"
 CORE = "https://purl.imsglobal.org/spec/or/v1p2/scope/roster-core.readonly"
 
 
@@ -26,9 +27,12 @@ OK = said(200, {"access_token": "abc", "token_type": "Bearer", "expires_in": 360
 
 
 def talk(
-    *answers: Response, ladder: Sequence[tuple[str, ...]] = (("one",),), style: Style | None = None
+    *answers: Response,
+    ladder: Sequence[tuple[str, ...]] = (("one",),),
+    style: Style | None = None,
+    secret: str = SECRET,
 ) -> tuple[Token | OneRosterError, list[TokenRequest]]:
-    conversation = exchange("my id", SECRET, ladder, style)
+    conversation = exchange("my-id", secret, ladder, style)
     asked: list[TokenRequest] = []
     left = list(answers)
     try:
@@ -51,23 +55,39 @@ def test_basic_comes_first_and_the_secret_is_not_in_the_body() -> None:
     assert isinstance(token, Token)
     assert (token.value, token.lifetime, token.style) == ("abc", 3600, "basic")
     assert form(asked[0]) == {"grant_type": "client_credentials", "scope": "one"}
-    assert base64.b64decode(asked[0].headers["Authorization"].split()[1]).decode() == f"my id:{SECRET}"
+    assert base64.b64decode(asked[0].headers["Authorization"].split()[1]).decode() == f"my-id:{SECRET}"
 
 
-@pytest.mark.parametrize("refusal", [said(401), said(400, {"error": "invalid_client"}), said(400, b"<html>no"), said(403),
-                                     said(200, {"error": "invalid_client"})])  # fmt: skip
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        said(401),
+        said(403),
+        said(400, b"<html>no"),
+        said(400, {"error": "invalid_client"}),
+        said(200, {"error": "invalid_client"}),
+    ],
+)
 def test_a_server_that_wants_the_body_gets_it(refusal: Response) -> None:
     token, asked = talk(refusal, OK)
     assert isinstance(token, Token)
     assert token.style == "body"
     assert "Authorization" not in asked[1].headers
-    assert form(asked[1]) | {"client_id": "my id", "client_secret": SECRET} == form(asked[1])
+    assert form(asked[1]) | {"client_id": "my-id", "client_secret": SECRET} == form(asked[1])
 
 
 def test_the_way_that_worked_is_the_only_one_tried_again() -> None:
     token, asked = talk(said(401), style="body")
     assert isinstance(token, OneRosterError)
     assert len(asked) == 1
+
+
+def test_a_secret_that_encoding_would_change_is_tried_both_ways() -> None:
+    token, asked = talk(said(401), said(401), OK, secret="a+b/c=")
+    assert isinstance(token, Token)
+    shown = [base64.b64decode(request.headers["Authorization"].split()[1]).decode() for request in asked[:2]]
+    assert shown == ["my-id:a+b/c=", "my-id:a%2Bb%2Fc%3D"]
+    assert form(asked[2])["client_secret"] == "a+b/c="
 
 
 def test_a_refused_scope_is_asked_for_narrower() -> None:
@@ -104,8 +124,8 @@ def test_a_rejection_by_a_server_with_another_clock_says_so() -> None:
     [
         b"", b"<html>sign in</html>", b"null", b"[]", b'"abc"', b"{", b"[" * 50_000, b"\xff\xfe",
         {}, {"access_token": None}, {"access_token": ""}, {"access_token": 5}, {"access_token": ["a"]},
-        {"access_token": "a\nb"}, {"access_token": "a b"}, {"access_token": "a\r\nX-Evil: 1"}, {"access_token": "\u00e9"},
-        {"access_token": "a" * 20_000}, {"access_token": "abc", "token_type": "mac"},
+        {"access_token": "a\nb"}, {"access_token": "a b"}, {"access_token": "a\r\nX-Evil: 1"},
+        {"access_token": "\u00e9"}, {"access_token": "a" * 20_000}, {"access_token": "abc", "token_type": "mac"},
         {"access_token": "abc", "token_type": 5},
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.errors import OneRosterError, Reason
 from roster_operator.oneroster.http import Response
@@ -103,9 +104,10 @@ def test_known_ids_in_another_order_end_a_listing_without_total() -> None:
 
 def test_a_listing_that_grows_without_end_is_stopped() -> None:
     walk = Walk(Entity.ORGS, 2)
+    for start in range(0, 40, 2):
+        walk.take(total(10), rows(start, start + 1))
     with pytest.raises(OneRosterError) as caught:
-        for start in range(0, 1000, 2):
-            walk.take(total(10), rows(start, start + 1))
+        walk.take(total(10), rows(98, 99))
     assert caught.value.reason is Reason.LISTING_UNSTABLE
 
 

@@ -1,8 +1,10 @@
 """Whole pulls from the sample SIS, healthy and with faults."""
 
+from http import HTTPStatus
 from typing import Any
 
 import pytest
+
 from roster_operator.oneroster.decode import Decoder
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.errors import OneRosterError, Reason
@@ -107,14 +109,14 @@ def test_either_way_of_asking_for_a_token(district: District, way: TokenAuth) ->
 
 HEALED: list[list[Fault]] = [
     [Die(after=2)],
-    [Refuse(status=503, after=1, times=2)],
-    [Refuse(status=500, times=1)],
-    [Refuse(status=429, retry_after="0", after=2, times=2)],
-    [Refuse(status=429, retry_after="1", after=1, times=1)],
-    [Refuse(status=503, on="token", times=1)],
+    [Refuse(status=HTTPStatus(503), after=1, times=2)],
+    [Refuse(status=HTTPStatus(500), times=1)],
+    [Refuse(status=HTTPStatus(429), retry_after="0", after=2, times=2)],
+    [Refuse(status=HTTPStatus(429), retry_after="1", after=1, times=1)],
+    [Refuse(status=HTTPStatus(503), on="token", times=1)],
     [Cut(after=1, times=2)],
     [ExpireTokens(after=2)],
-    [ExpireTokens(after=2, status=403)],
+    [ExpireTokens(after=2, status=HTTPStatus.FORBIDDEN)],
     [IgnoreLimit(size=7)],
     [ForeignNext()],
     [EndlessNext()],

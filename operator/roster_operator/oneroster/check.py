@@ -86,7 +86,7 @@ class Checker:
     async def _token(self) -> tuple[str, str]:
         token = await self._server.session.token()
         lifetime = "does not say how long it lives" if token.lifetime is None else f"lives {token.lifetime:.0f} s"
-        style = "HTTP Basic" if token.style == "basic" else "credentials in the body"
+        style = "credentials in the body" if token.style == "body" else "HTTP Basic"
         return f"The token server accepts the client ({style}); the token {lifetime}.", ""
 
     async def _version(self) -> tuple[str, str]:
@@ -149,4 +149,4 @@ class Checker:
 
 
 def _failed(name: str, error: OneRosterError, entity: Entity | None = None) -> CheckStep:
-    return CheckStep(name, False, error.reason, error.message, error.next_step, entity or error.entity)
+    return CheckStep(name, False, error.reason, error.message, error.next_step, entity)

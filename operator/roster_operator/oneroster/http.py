@@ -5,6 +5,8 @@ nobody vouches for; what it returns is plain, whole and small enough, or it rais
 """
 
 import asyncio
+import functools
+import re
 import socket
 import ssl
 import time
@@ -24,6 +26,8 @@ from .addresses import Address, Network, permitted
 from .bodies import Body
 from .errors import OneRosterError, Reason
 
+# What is left of a name after IDNA; or an IPv6 address, which comes without its brackets.
+_HOST = re.compile(r"[A-Za-z0-9_.\-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _ERROR_BODY = 65_536
@@ -71,8 +75,8 @@ def checked_url(url: str, *, allow_insecure: bool, query: bool = False) -> str:
         raise _invalid("is not a web address", "Write it as https://host/path.") from None
     if parsed.scheme != "https" and not (parsed.scheme == "http" and allow_insecure):
         raise _invalid("does not begin with https://", "Use https; plain http needs the operator's permission.")
-    if not parsed.host:
-        raise _invalid("names no host", "Write it as https://host/path.")
+    if not _HOST.fullmatch(parsed.raw_host.decode("ascii")) or not 0 < (parsed.port or 443) < 65_536:
+        raise _invalid("names no host that can be", "Write it as https://host/path.")
     if parsed.userinfo:
         raise _invalid("holds a user name or password", "Put credentials into the Secret, never into the address.")
     if parts.fragment or (parts.query and not query):
@@ -101,6 +105,7 @@ def same_origin(url: str, other: str) -> str | None:
     return str(target.copy_with(fragment=None))
 
 
+@functools.lru_cache(maxsize=8)  # reading the system's authorities takes longer than a handshake
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     """The system's trust, and ca_bundle (PEM) besides. Verification cannot be turned off."""
     context = ssl.create_default_context()

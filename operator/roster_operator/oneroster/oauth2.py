@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
@@ -23,7 +23,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _SKEW = 300.0
 _DAY = 86_400.0
 
-Style = Literal["basic", "body"]
+Style = Literal["basic", "encoded", "body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def exchange(
 
     style: the way that worked before; only it is tried then. Raises OneRosterError.
     """
-    styles: tuple[Style, ...] = (style,) if style else ("basic", "body")
+    styles: tuple[Style, ...] = (style,) if style else _styles(client_id, client_secret)
     refused: OneRosterError | None = None
     for scopes in ladder:
         for attempt in styles:
@@ -98,18 +98,23 @@ def exchange(
     raise refused or OneRosterError(Reason.SETTINGS_INVALID, "No scope is set to ask a token for.", "Name a scope.")
 
 
+def _styles(client_id: str, client_secret: str) -> tuple[Style, ...]:
+    # RFC 6749 form-encodes both before Basic, but hardly a server in the field decodes them. Where that
+    # makes a difference both are tried, and then the body, which is unambiguous.
+    plain = quote_plus(client_id + client_secret) == client_id + client_secret
+    return ("basic", "body") if plain else ("basic", "encoded", "body")
+
+
 def _request(client_id: str, client_secret: str, scopes: tuple[str, ...], style: Style) -> TokenRequest:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     form = {"grant_type": "client_credentials"}
     if scopes:
         form["scope"] = " ".join(scopes)
-    if style == "basic":
-        # Not form-encoded first, as RFC 6749 has it: hardly a server in the field decodes it. Where one does,
-        # the body, which is unambiguous, comes next.
-        pair = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
-        headers["Authorization"] = f"Basic {pair}"
-    else:
+    if style == "body":
         form |= {"client_id": client_id, "client_secret": client_secret}
+    else:
+        shown = (quote_plus(client_id), quote_plus(client_secret)) if style == "encoded" else (client_id, client_secret)
+        headers["Authorization"] = f"Basic {base64.b64encode(':'.join(shown).encode()).decode()}"
     return TokenRequest(headers, urlencode(form).encode())
 
 
