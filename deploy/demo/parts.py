@@ -1,0 +1,192 @@
+"""What a cluster needs before a district can be connected: images, PostgreSQL, the operator, a sample SIS.
+
+Every function finds what is there and adds what is missing, so each may be called again. The demo tells its story with
+them, and the end-to-end tests stand on the same ground.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import ssl
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from .shell import (
+    HELM,
+    ROOT,
+    DemoError,
+    apply,
+    forwarded,
+    get,
+    headline,
+    kubectl,
+    run,
+    say,
+    secret,
+    show,
+    template,
+    wait,
+)
+
+SYSTEM = "roster-system"
+DATABASE_HOST = f"postgres.{SYSTEM}.svc:5432"
+# What pods and Services have on the local cluster: private addresses, which a source may not have unless it is said.
+PRIVATE_RANGES = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+
+
+def cluster() -> dict[str, str]:
+    """The cluster, and the names of the two images that it has: operator, demo."""
+    headline("A cluster")
+    local("up")
+    headline("Images: the operator's, and one with PostgreSQL and the sample SIS")
+    local("image")
+    said = run([sys.executable, "-m", "deploy.local", "image", "--output", "json"])
+    found: dict[str, str] = json.loads(said[said.index("{") :])
+    return found
+
+
+def local(command: str) -> None:
+    """Run the cluster tool in the person's sight."""
+    sys.stdout.flush()
+    if subprocess.run([sys.executable, "-m", "deploy.local", command], cwd=ROOT, check=False).returncode:
+        raise DemoError(f"`python3 -m deploy.local {command}` failed.")
+
+
+def namespace(name: str, **labels: str) -> None:
+    """A namespace in which only pods of restricted pod security may run."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", **labels}
+    apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+
+
+def database(image: str) -> None:
+    """PostgreSQL in the cluster, and the Secret with its owner's URL."""
+    headline("PostgreSQL in the cluster (yours would be elsewhere)")
+    namespace(SYSTEM)
+    if not get("secret", SYSTEM, "postgres-superuser"):
+        secret(SYSTEM, "postgres-superuser", {"password": secrets.token_urlsafe(18)})
+    apply(template("database.yaml", demo_image=image))
+    ready("deployment", SYSTEM, "postgres")
+    with superuser() as conn:
+        if not conn.execute("select from pg_roles where rolname = 'roster_owner'").fetchone():
+            password = secrets.token_urlsafe(18)
+            conn.execute(f"create role roster_owner login createrole password '{password}'".encode())
+            conn.execute("create database roster owner roster_owner")
+            # Inside the demo's cluster the database has no certificate; the URL says so. Anywhere else leave sslmode
+            # out: verify-full is the default.
+            url = f"postgresql://roster_owner:{password}@{DATABASE_HOST}/roster?sslmode=disable"
+            secret(SYSTEM, "roster-database-owner", {"owner-url": url})
+    say("  a database, and its owner's URL in the Secret roster-database-owner")
+
+
+class superuser:  # noqa: N801  reads as a with-statement
+    """A superuser's connection through a port-forward."""
+
+    def __init__(self, database: str = "postgres") -> None:
+        self._database = database
+
+    def __enter__(self) -> psycopg.Connection:
+        self._forward = forwarded(SYSTEM, "deployment/postgres", 5432)
+        port = self._forward.__enter__()
+        password = decoded(SYSTEM, "postgres-superuser", "password")
+        self._conn = psycopg.connect(
+            host="127.0.0.1", port=port, user="postgres", password=password, dbname=self._database, autocommit=True,
+            sslmode="disable",
+        )  # fmt: skip
+        return self._conn
+
+    def __exit__(self, *error: Any) -> None:
+        self._conn.close()
+        self._forward.__exit__(*error)
+
+
+def decoded(namespace: str, name: str, key: str) -> str:
+    """A value of a Secret."""
+    return kubectl("-n", namespace, "get", "secret", name, f'--template={{{{index .data "{key}" | base64decode}}}}')
+
+
+def ready(kind: str, namespace: str, name: str) -> None:
+    """Wait until a Deployment has all its pods."""
+
+    def look() -> str | None:
+        status = get(kind, namespace, name).get("status", {})
+        return "ready" if status.get("availableReplicas") and not status.get("unavailableReplicas") else None
+
+    wait(f"{kind} {namespace}/{name}", look, seconds=180)
+
+
+def operator(image: str) -> None:
+    """Install the chart, or upgrade it."""
+    headline("The operator, by its Helm chart")
+    repository, _, tag = image.rpartition(":")
+    ranges = ",".join(PRIVATE_RANGES)
+    command = [
+        "upgrade", "--install", "roster-operator", "charts/roster-operator", "--namespace", SYSTEM,
+        "--set", "database.ownerSecret.name=roster-database-owner",
+        "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
+        "--set", f"allowedAddresses={{{ranges}}}",
+        "--wait", "--timeout", "5m",
+    ]  # fmt: skip
+    say(f"$ helm {' '.join(command)}")
+    run([str(HELM), *command])
+    show("-n", SYSTEM, "get", "pods")
+
+
+def sis(namespace: str, image: str, users: int) -> None:
+    """A sample SIS in a namespace, at https://sis.<namespace>.svc, with a certificate and a client of its own."""
+    host = f"sis.{namespace}.svc"
+    if not get("secret", namespace, "sis-tls"):
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = Path(folder, "key"), Path(folder, "crt")
+            run(
+                [
+                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "825",
+                    "-keyout", str(key), "-out", str(certificate), "-subj", f"/CN={host}",
+                    "-addext", f"subjectAltName=DNS:{host},DNS:localhost",
+                ]
+            )  # fmt: skip
+            values = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+            secret(namespace, "sis-tls", values, "kubernetes.io/tls")
+        client = {"SIS_CLIENT_ID": "roster-operator", "SIS_CLIENT_SECRET": secrets.token_urlsafe(18)}
+        secret(namespace, "sis-client", client)
+    apply(template("sis.yaml", namespace=namespace, demo_image=image, users=str(users)))
+    ready("deployment", namespace, "sis")
+
+
+def sis_admin(namespace: str, method: str, path: str, body: Any = None) -> Any:
+    """Bend a sample SIS: another variant of its district, faults, its counts."""
+    context = ssl.create_default_context(cadata=decoded(namespace, "sis-tls", "tls.crt"))
+    data = None if body is None else json.dumps(body).encode()
+    with forwarded(namespace, "deployment/sis", 8443) as port:
+        request = urllib.request.Request(f"https://localhost:{port}/_admin/{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+def tenant(name: str, namespace: str) -> None:
+    """A district's two database logins, as the Secret roster-database in its namespace."""
+    owner = decoded(SYSTEM, "roster-database-owner", "owner-url")
+    with forwarded(SYSTEM, "deployment/postgres", 5432) as port:
+        manifest = run(
+            [
+                sys.executable, "-m", "roster_operator.cli", "tenant", "create", name, "--namespace", namespace,
+                "--host", DATABASE_HOST, "--database", owner.replace(DATABASE_HOST, f"127.0.0.1:{port}"),
+            ]
+        )  # fmt: skip
+    apply(manifest)
+
+
+def sis_credentials(namespace: str, name: str, sis_namespace: str) -> None:
+    """The Secret of a connection to a sample SIS."""
+    values = {
+        "client-id": decoded(sis_namespace, "sis-client", "SIS_CLIENT_ID"),
+        "client-secret": decoded(sis_namespace, "sis-client", "SIS_CLIENT_SECRET"),
+    }
+    secret(namespace, name, values)
