@@ -56,13 +56,10 @@ def make(folder: Path, wanted: tuple[Identity, ...]) -> None:
     """Write ca.crt, a key and a certificate for each identity, and the key pair for service accounts' tokens."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "openssl.cnf").write_text(CONFIGURATION)
-    authority = folder / "ca"
-    run(
-        ["openssl", "req", "-x509", "-config", str(folder / "openssl.cnf"), *CURVE, "-days", DAYS]
-        + ["-subj", "/CN=roster-local"]
-        + ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-        + ["-keyout", str(authority.with_suffix(".key")), "-out", str(authority.with_suffix(".crt"))]
-    )
+    request: list[str | Path] = ["openssl", "req", "-x509", "-config", folder / "openssl.cnf", *CURVE, "-days", DAYS]
+    request += ["-subj", "/CN=roster-local", "-addext", "basicConstraints=critical,CA:TRUE"]
+    request += ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    run([*request, "-keyout", folder / "ca.key", "-out", folder / "ca.crt"])
     for identity in wanted:
         _sign(folder, identity)
     run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", folder / "service-accounts.key"])

@@ -5,24 +5,24 @@ Starts the programs of Kubernetes as ordinary processes. At most one such cluste
 
 from __future__ import annotations
 
-import fcntl
-import os
 import socket
 import struct
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import (
     certificates,
+    clients,
     debian,
     host,
     kubeconfigs,
+    locks,
     pause,
     places,
     processes,
@@ -59,16 +59,8 @@ class Status:
     dead: tuple[str, ...] = ()
 
 
-@contextmanager
-def _lock() -> Iterator[None]:
-    """One `up` or `down` at a time on this machine; a second one waits."""
-    with places.LOCK.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("  Another start or stop of the local cluster is under way on this machine; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _lock() -> AbstractContextManager[None]:
+    return locks.exclusive(places.LOCK, "start or stop of the local cluster")
 
 
 def status() -> Status:
@@ -83,7 +75,7 @@ def up() -> bool:
     """Bring the cluster up. True when it was started now, False when it was running already."""
     with _lock():
         found = record.load()
-        if found and found.complete and not found.dead() and _answers(toolchain.folder()):
+        if found and found.complete and not found.dead() and clients.api_answers():
             _refuse_foreign(found)
             return False
         if undo.anything_left():
@@ -93,7 +85,8 @@ def up() -> bool:
                 undo.undo(found)
         debian.install(debian.NATIVE)
         bin_folder = toolchain.provide(toolchain.NATIVE)
-        toolchain.offer_clients(bin_folder)
+        for name in toolchain.CLIENTS:
+            toolchain.offer(name, bin_folder / name)
         _start(bin_folder)
         return True
 
@@ -118,13 +111,6 @@ def _refuse_foreign(found: Record) -> None:
             f"This machine already runs a native cluster, started from {found.checkout}. "
             "Take it down there first: python3 -m deploy.local down"
         )
-
-
-def _answers(bin_folder: Path) -> bool:
-    command = [bin_folder / "kubectl", "--kubeconfig", places.KUBECONFIG, "get", "--raw", "/readyz"]
-    environment = os.environ | {"KUBECONFIG": ""}
-    done = subprocess.run([*command, "--request-timeout=5s"], env=environment, capture_output=True, check=False)
-    return done.returncode == 0
 
 
 def _look_before_starting() -> None:
@@ -178,7 +164,7 @@ def _start(bin_folder: Path) -> None:
     with step("Control plane", expected=8):
         starter.start("etcd", "containerd", "kube-apiserver")
         _load_pause_image(starter)
-        starter.wait("the API server", lambda: _answers(bin_folder), 90)
+        starter.wait("the API server", clients.api_answers, 90)
         _apply(bin_folder, (places.FILES / "coredns-rbac.yaml").read_text())
         starter.start("kube-controller-manager", "kube-scheduler", "coredns")
     with step("Node", expected=8):

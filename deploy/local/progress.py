@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def spell(seconds: float) -> str:
 
 
 @contextmanager
-def step(title: str, expected: float = 0) -> Iterator[None]:
+def step(title: str, expected: float = 0) -> Generator[None]:
     """Announce a step, show its elapsed time while it runs, and say how long it took."""
     hint = f" (about {spell(expected)})" if expected >= 3 else ""
     started = time.monotonic()

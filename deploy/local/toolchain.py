@@ -167,9 +167,8 @@ def _build(go: Path, program: Program, bin_folder: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def offer_clients(bin_folder: Path) -> None:
-    """Put kubectl and helm where a person and the other parts of the project find them: in `.local/bin`."""
-    for name in CLIENTS:
-        link = places.BIN / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(bin_folder / name)
+def offer(name: str, program: Path) -> None:
+    """Put a client where a person and the other parts of the project find it: in `.local/bin`."""
+    link = places.BIN / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(program)
