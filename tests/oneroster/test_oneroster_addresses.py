@@ -112,14 +112,15 @@ def test_a_name_is_judged_by_what_it_resolves_to(host: str) -> None:
     "host", ["0177.0.0.1", "\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.0.0.1", "127\u30020.0.1"]
 )
 def test_a_name_in_disguise_gets_nowhere(host: str) -> None:
-    with (
-        pytest.raises(OneRosterError) as caught,
-        RestSource(quick(f"https://{host}", "https://127.0.0.1", allow_addresses=())) as source,
-    ):
-        step = next(iter(source.check()))
-        assert step.reason is Reason.ADDRESS_REFUSED
-        raise OneRosterError(Reason.SETTINGS_INVALID, "refused a step later")
-    assert caught.value.reason is Reason.SETTINGS_INVALID
+    assert outcome(f"https://{host}") in (Reason.SETTINGS_INVALID, Reason.ADDRESS_REFUSED)
+
+
+def outcome(endpoint: str) -> Reason | None:
+    try:
+        with RestSource(quick(endpoint, "https://127.0.0.1/token", allow_addresses=())) as source:
+            return next(iter(source.check())).reason
+    except OneRosterError as error:
+        return error.reason
 
 
 def test_one_refused_answer_refuses_the_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,15 @@ def test_a_healthy_server_passes_every_step() -> None:
     assert facts.clock_skew is not None
 
 
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+def test_a_server_of_one_version_that_knows_only_its_scopes_passes(version: str) -> None:
+    with SampleSIS(DISTRICT, versions=[version]) as sis:
+        steps = check(sis)
+        assert all(step.ok for step in steps)
+        assert sis.tokens.issued <= 2
+    assert f"OneRoster {version}" in steps[3].message
+
+
 @pytest.mark.parametrize(
     ("faults", "more", "name", "reason"),
     [

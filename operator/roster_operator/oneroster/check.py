@@ -84,7 +84,7 @@ class Checker:
         return f"Connected; TLS is verified, the certificate is valid until {soonest:%Y-%m-%d} ({days} days).", advice
 
     async def _token(self) -> tuple[str, str]:
-        token = await self._server.session.token()
+        token = await self._server.token()
         lifetime = "does not say how long it lives" if token.lifetime is None else f"lives {token.lifetime:.0f} s"
         style = "credentials in the body" if token.style == "body" else "HTTP Basic"
         return f"The token server accepts the client ({style}); the token {lifetime}.", ""

@@ -46,12 +46,13 @@ class RestSource:
         self._settings = settings
         self._server = Server(settings)
         self._ahead = max(2, settings.max_concurrency)
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._version: Version | None = None
         self.facts = Facts()
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="oneroster", daemon=True)
         self._thread.start()
         return self
@@ -63,14 +64,15 @@ class RestSource:
 
     def close(self) -> None:
         """Ends everything under way. May be called twice."""
-        if self._thread is None:
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
             return
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._thread = None
-        # A lookup that hangs in the resolver must not hold up the end.
-        self._loop.close()
+        asyncio.run_coroutine_threadsafe(self._shut(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        # A lookup that hangs in the resolver does not hold this up: its thread is not waited for.
+        loop.close()
+        self._loop = self._thread = None
 
     async def _shut(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -80,7 +82,7 @@ class RestSource:
         await self._server.aclose()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._thread is None:
+        if self._loop is None:
             work.close()
             raise RuntimeError("the source is not open")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -115,7 +117,8 @@ class RestSource:
 
     def _stream(self, start: Callable[[], AsyncGenerator[T]], done: Callable[[], None]) -> Iterator[T]:
         """Runs an async iterator on the loop. done: called there after the caller is through with an item."""
-        if self._thread is None:
+        loop = self._loop
+        if loop is None:
             raise RuntimeError("the source is not open")
         out: queue.SimpleQueue[T | BaseException | type[_End]] = queue.SimpleQueue()
 
@@ -133,14 +136,14 @@ class RestSource:
             finally:
                 await items.aclose()
 
-        producing = asyncio.run_coroutine_threadsafe(produce(), self._loop)
+        producing = asyncio.run_coroutine_threadsafe(produce(), loop)
         try:
             while (item := out.get()) is not _End:
                 if isinstance(item, BaseException):
                     raise item
                 yield cast(T, item)
                 del item
-                self._loop.call_soon_threadsafe(done)
+                loop.call_soon_threadsafe(done)
         finally:
-            if not producing.done() and not self._loop.is_closed():
+            if not producing.done() and not loop.is_closed():
                 producing.cancel()

@@ -12,7 +12,7 @@ from .answers import refusal
 from .entities import Entity
 from .errors import OneRosterError, Reason
 from .http import Client, Response, checked_url
-from .oauth2 import scope_ladder
+from .oauth2 import Token, scope_ladder
 from .pagebody import split
 from .paging import ERROR_PAST_THE_END, Next, Page, PullReport, Walk, page_url
 from .session import Session
@@ -113,7 +113,6 @@ class Server:
         self._base: tuple[Version, str] | None = None
         self._detecting = asyncio.Lock()
         self._walks: dict[Entity, Walk] = {}
-        # With a version that is set, or with scopes that are, the first token needs no detection.
         self._use(self._candidates[0][0])
 
     async def aclose(self) -> None:
@@ -133,6 +132,20 @@ class Server:
                     self._base = await self.detect()
             return self._base
 
+    async def token(self) -> Token:
+        """A token with the scopes of the first version for which the token server gives one."""
+        refused: OneRosterError | None = None
+        for version, _ in self._candidates:
+            self._use(version)
+            try:
+                return await self.session.token()
+            except OneRosterError as error:
+                if error.reason is not Reason.SCOPE_MISSING:
+                    raise
+                refused = refused or error
+        assert refused is not None
+        raise refused
+
     async def detect(self) -> tuple[Version, str]:
         """Asks for one org of each candidate version until one answers as OneRoster does."""
         refused: list[OneRosterError] = []
@@ -140,9 +153,8 @@ class Server:
         # A version that only fails for a moment must not be mistaken for one that is not there; yet servers
         # that answer 500 to an unknown path must not cost the whole patience.
         budget = settings.retry_budget if len(self._candidates) == 1 else settings.retry_budget / 4
-        for index, (version, base) in enumerate(self._candidates):
-            if index:
-                self._use(version)
+        for version, base in self._candidates:
+            self._use(version)
             try:
                 await self.session.get(
                     page_url(base, Entity.ORGS, 1, 0), lambda answer: self._read(Entity.ORGS, answer), budget=budget
@@ -273,6 +285,8 @@ class Server:
         if status is not None and walk.ends_at(status):
             walk.end("not found" if status in (404, 410) else ERROR_PAST_THE_END)
             return
+        if walk.pages and error.reason is Reason.ENDPOINT_NOT_ONEROSTER:
+            error.retryable = True  # it was one a moment ago: maintenance, or a proxy's own page
         raise error.at(walk.entity, walk.pages + 1)
 
 

@@ -63,9 +63,10 @@ class Session:
         self.clock_skew: float | None = None
 
     def use_scopes(self, ladder: Sequence[tuple[str, ...]]) -> None:
-        """Other scopes from now on, best first; the token in hand is dropped."""
-        self._ladder = ladder
-        self._token = None
+        """Other scopes from now on, best first; the token in hand is dropped if it was for others."""
+        if ladder != self._ladder:
+            self._ladder = ladder
+            self._token = None
 
     @property
     def granted(self) -> tuple[str, ...] | None:
