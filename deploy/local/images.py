@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.local import kind, native, pip_settings, places, state, toolchain
+from deploy.local import kind, locks, native, pip_settings, places, state, toolchain
 from deploy.local.builders import Build, Buildah, Builder, Engine
 from deploy.local.choice import Sort
 from deploy.local.errors import LocalClusterError

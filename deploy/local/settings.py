@@ -156,6 +156,7 @@ def commands(bin_folder: Path) -> dict[str, list[str]]:
             "--allocate-node-cidrs=false",
             "--leader-elect=false",
             f"--root-ca-file={pki}/ca.crt",
+            f"--flex-volume-plugin-dir={places.DATA}/volume-plugins",
             f"--service-account-private-key-file={pki}/service-accounts.key",
             f"--cluster-signing-cert-file={pki}/ca.crt",
             f"--cluster-signing-key-file={pki}/ca.key",

@@ -54,7 +54,8 @@ def undo(found: Record | None) -> None:
     processes.stop(
         host.processes_running("containerd-shim-runc-v2", with_argument=str(settings.SOCKET)), first=processes.KILL
     )
-    processes.stop(started)
+    # The API server would wait a minute for its watchers; nobody is left whom that would serve.
+    processes.stop(started, patience=3)
 
     shim_sockets = _shim_sockets()
     host.unmount_below([places.RUN, places.DATA])
