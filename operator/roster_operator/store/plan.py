@@ -101,7 +101,10 @@ VALID_STAGED = "not " + SKIPPED.replace("{id}", "s.sourced_id")
 # Merged rows that the source did not show: not seen byte for byte, and not staged under their key either.
 VANISHED = (
     "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS'"
-    " and (m.raw_hash is null or m.raw_hash in (select u.raw_hash from {unseen} u where u.entity = {entity}))"
+    # A row without a hash was never seen by it. One join for both: with an OR PostgreSQL would read all unseen hashes
+    # again for each row, where there are too many for its work_mem.
+    " and exists (select from (select true as hashed, u.raw_hash from {unseen} u where u.entity = {entity}"
+    " union all select false, 0) u where u.hashed = (m.raw_hash is not null) and u.raw_hash = coalesce(m.raw_hash, 0))"
     " and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
     " and not " + SKIPPED.replace("{id}", "m.sourced_id")
 )

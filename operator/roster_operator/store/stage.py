@@ -164,7 +164,8 @@ class TableStage:
         query = sql.SQL(
             "select s.sourced_id from {stage} s join roster.{merged} m on m.sourced_id = s.sourced_id"
             " where m.tenant = (select roster.session_tenant()) and m.status = 'active' and m.source = 'SIS'"
-            " and m.raw_hash is not null and m.raw_hash not in (select u.raw_hash from {unseen} u where u.entity = %s)"
+            " and m.raw_hash is not null"
+            " and not exists (select from {unseen} u where u.entity = %s and u.raw_hash = m.raw_hash)"
         ).format(
             stage=self._target,
             merged=sql.Identifier(self.table.name),
