@@ -13,9 +13,11 @@ from pathlib import Path
 import pydantic
 
 from roster_operator.api.task import (
+    DATABASE_SECRET_PATH,
     EXIT_DONE,
     EXIT_PERMANENT,
     EXIT_RETRY,
+    SIS_SECRET_PATH,
     TASK_VARIABLE,
     TERMINATION_MESSAGE_LIMIT,
     TERMINATION_MESSAGE_PATH,
@@ -25,7 +27,10 @@ from roster_operator.api.task import (
 
 from .steps import run_step
 
+# Where the worker runs outside a pod, in tests and benchmarks.
 MESSAGE_PATH_VARIABLE = "ROSTER_TERMINATION_MESSAGE"
+SIS_PATH_VARIABLE = "ROSTER_SIS_SECRET_PATH"
+DATABASE_PATH_VARIABLE = "ROSTER_DATABASE_SECRET_PATH"
 
 
 def main() -> int:
@@ -35,7 +40,11 @@ def main() -> int:
     except pydantic.ValidationError as error:
         sys.stderr.write(f"{TASK_VARIABLE} is missing or malformed: {error.error_count()} errors\n")
         return EXIT_PERMANENT
-    summary = run_step(task)
+    summary = run_step(
+        task,
+        sis=Path(os.environ.get(SIS_PATH_VARIABLE, SIS_SECRET_PATH)),
+        database=Path(os.environ.get(DATABASE_PATH_VARIABLE, DATABASE_SECRET_PATH)),
+    )
     summary.max_rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     text = fit(summary)
     Path(os.environ.get(MESSAGE_PATH_VARIABLE, TERMINATION_MESSAGE_PATH)).write_bytes(text)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import psycopg
+
 from roster_operator.api.sync import Failure
 from roster_operator.oneroster.errors import OneRosterError
-from roster_operator.store.errors import StoreError
+from roster_operator.store.errors import StoreError, translate
 
 _UNPRINTABLE = re.compile(r"[^ -~]+")
 _LONGEST = 1000
@@ -25,6 +27,8 @@ class WorkerError(Exception):
 
 def failure_of(error: BaseException) -> Failure:
     """Typed errors speak for themselves; of any other only the type's name is told, since its text may hold rows."""
+    if isinstance(error, psycopg.Error):
+        error = translate(error)
     if isinstance(error, OneRosterError):
         place = f" ({error.entity}{f', page {error.page}' if error.page else ''})" if error.entity else ""
         return failure(str(error.reason), f"{error.message}{place}", error.next_step, retryable=error.retryable)

@@ -32,8 +32,12 @@ class MountedSecret:
         self._folder = folder
         self._secret = secret
 
-    def read(self, key: str) -> str:
-        """The value without the newline that editors add. Raises WorkerError(SecretMissing, SecretKeyMissing…)."""
+    def read(self, file: str, key: str | None = None) -> str:
+        """The value without the newline that editors add. Raises WorkerError(SecretMissing, SecretKeyMissing…).
+
+        `key` is what the file is called in the Secret itself, where that is another name.
+        """
+        key = key or file
         if not self._folder.is_dir() or not any(self._folder.iterdir()):
             raise WorkerError(
                 "SecretMissing",
@@ -41,7 +45,7 @@ class MountedSecret:
                 f"Create it in the connection's namespace with the key {key}.",
             )
         try:
-            value = (self._folder / key).read_bytes().decode()
+            value = (self._folder / file).read_bytes().decode()
         except FileNotFoundError:
             raise WorkerError(
                 "SecretKeyMissing",
@@ -62,9 +66,11 @@ class MountedSecret:
         return value
 
 
-def credentials_from(secret: MountedSecret) -> Credentials:
+def credentials_from(folder: Path, spec: RosterConnectionSpec) -> Credentials:
     """The pod's files have fixed names, whatever the keys are called in the Secret."""
-    return Credentials(secret.read(CLIENT_ID), secret.read(CLIENT_SECRET))
+    ref = api_source(spec).auth.secret_ref
+    secret = MountedSecret(folder, ref.name)
+    return Credentials(secret.read(CLIENT_ID, ref.client_id_key), secret.read(CLIENT_SECRET, ref.client_secret_key))
 
 
 def credentials_in(values: Mapping[str, str], spec: RosterConnectionSpec) -> Credentials:

@@ -46,9 +46,10 @@ class KnownIds:
     def __init__(self) -> None:
         self._sorted: dict[Entity, IdHashes] = {}
 
-    def put(self, entity: Entity, hashes: array[int]) -> None:
-        """All valid ids of an entity that was pulled to its end."""
-        self._sorted[entity] = np.unique(np.frombuffer(hashes, dtype=np.uint64)) if hashes else _NONE
+    def put(self, entity: Entity, decoded: array[int], unfit: array[int]) -> None:
+        """All valid ids of an entity that was pulled to its end: those of its decoded records but the unfit ones."""
+        valid = np.unique(_hashes(decoded))
+        self._sorted[entity] = valid[~np.isin(valid, _hashes(unfit))] if unfit else valid
 
     def unknown(self, entity: Entity, ids: Sequence[str]) -> list[int]:
         """Positions of the ids that were not staged in this run (they may be merged already)."""
@@ -62,6 +63,10 @@ class KnownIds:
 
 
 _NONE: IdHashes = np.empty(0, dtype=np.uint64)
+
+
+def _hashes(values: array[int]) -> IdHashes:
+    return np.frombuffer(values, dtype=np.uint64) if values else _NONE
 
 
 def _id_hash(sourced_id: str) -> int:
@@ -110,6 +115,7 @@ class EntityPull:
                     self._take(page)
             except OneRosterError as error:
                 if self._entity in OPTIONAL and error.reason in _OPTIONAL_MISSING:
+                    self._again()  # nothing of it counts, not even the pages that came before
                     return Pull(pulled=False)
                 if error.reason is Reason.LISTING_UNSTABLE and restart < RESTARTS:
                     self._again()
@@ -134,8 +140,8 @@ class EntityPull:
         self._id_pages = array("I")
         self._valid = array("Q")
         self._repeats: list[str] = []  # ids of records shown twice with the same bytes
+        self._unfit = array("Q")  # ids of records that are skipped though they were decoded: nothing may refer to them
         self._nameless = 0
-        self._invalid = 0
 
     def _again(self) -> None:
         self._rows.drop_pending()
@@ -171,7 +177,6 @@ class EntityPull:
             for problem in problems:
                 self._issues.append(Issue(entity, sourced_id, problem.code, problem.severity, problem.field, number))
             if record is None:
-                self._invalid += 1
                 continue
             self._valid.append(_id_hash(record.sourced_id))
             values = msgspec.structs.astuple(record)
@@ -207,6 +212,9 @@ class EntityPull:
                     if at not in gone and owner in suspects:
                         suspects[owner].resolved.add(reference)
         self._suspects.extend(suspects.values())
+        # Everything that they may refer to was pulled before them, so they need not wait for the end.
+        if len(self._suspects) >= _SUSPECT_BATCH:
+            self._judge_suspects()
 
     def _judge_suspects(self) -> None:
         """What is neither staged nor merged dangles: the record is skipped where it means nothing without it."""
@@ -224,6 +232,8 @@ class EntityPull:
                     continue
                 alive = reference in suspect.resolved or len(dangling) < len(ids)
                 severity = "error" if reference.required and not alive else "warning"
+                if severity == "error":
+                    self._unfit.append(_id_hash(suspect.sourced_id))
                 self._issues.append(
                     Issue(
                         self._entity.value,
@@ -240,7 +250,7 @@ class EntityPull:
         """The same id on two pages: the listing moved while it was read, so another record may be lost."""
         if self._repeats:
             return True
-        ids = np.frombuffer(self._ids, dtype=np.uint64) if self._ids else _NONE
+        ids = _hashes(self._ids)
         distinct = len(np.unique(ids))
         if distinct == len(ids):
             return False
@@ -250,7 +260,7 @@ class EntityPull:
 
     def _end(self, restarts: int, twice: Sequence[str]) -> Pull:
         self._judge_suspects()
-        ids = np.frombuffer(self._ids, dtype=np.uint64) if self._ids else _NONE
+        ids = _hashes(self._ids)
         distinct_missed = len(np.unique(ids))
         # Ids that came twice, in whatever way: nobody can tell which record is true, so none of them is taken.
         doubled = {*twice, *self._repeats}
@@ -262,7 +272,8 @@ class EntityPull:
         self._write_issues()
         received = self._index.seen_count + distinct_missed - len(set(twice))
         invalid = self._stage.skipped(self._entity.value) + self._nameless
-        self._known.put(self._entity, self._valid)
+        self._unfit.extend(_id_hash(sourced_id) for sourced_id in doubled)
+        self._known.put(self._entity, self._valid, self._unfit)
         report = self._source.report(self._entity)
         proof = completeness(report, received)
         reason = None if proof.complete else "RecordWithoutId" if self._nameless else proof.reason
@@ -284,6 +295,7 @@ class EntityPull:
 
 
 _ISSUE_BATCH = 5000
+_SUSPECT_BATCH = 5000
 
 
 def _targets(records: Sequence[Record], reference: ReferenceField) -> tuple[list[int], list[str]]:

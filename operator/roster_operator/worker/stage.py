@@ -14,7 +14,7 @@ from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.store import plan as plans
 from roster_operator.store import runs
-from roster_operator.store.errors import StoreError, translated
+from roster_operator.store.errors import FencedError, StoreError, translated
 from roster_operator.store.plan import Plan
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.stage import Stage
@@ -78,10 +78,22 @@ def stage(
         plans.record(conn, run, plan)
     except BaseException as error:
         # The connection may be what failed; a newer attempt or a discard cleans up then.
+        ended = None
         with suppress(StoreError), translated():
             opened.fail(failure_of(error).reason)
+            ended = _taken_away(conn, opened)
+        if ended is not None and isinstance(error, (StoreError, psycopg.Error)):
+            raise ended from None
         raise
     return Staged(plan, beyond(plan, limits), version)
+
+
+def _taken_away(conn: psycopg.Connection, opened: Stage) -> StoreError | None:
+    """Why the tables under a stage are gone: somebody dropped them, and a missing table alone does not say who."""
+    run = runs.find(conn, opened.run)
+    if run is not None and run.state == "Discarded":
+        return StoreError("Discarded", "This sync was discarded.", "Create a new RosterSync to pull the data again.")
+    return FencedError() if run is not None and run.token != opened.token else None
 
 
 def _pull_all(

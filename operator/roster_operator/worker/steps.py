@@ -32,7 +32,7 @@ from roster_operator.store.runs import RunName
 from . import check
 from .decisions import beyond
 from .failures import WorkerError, failure_of
-from .inputs import MountedSecret, api_source, credentials_from, rest_settings
+from .inputs import MountedSecret, credentials_from, rest_settings
 from .progress import ProgressLines
 from .stage import AlreadyMerged, Staged, answer_before, stage
 
@@ -62,7 +62,7 @@ def _test(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
             runs.claim(conn, task.tenant, task.cluster, task.connection.namespace, task.connection.name)
     except (StoreError, WorkerError) as error:
         problem = failure_of(error)
-    credentials = credentials_from(MountedSecret(sis, api_source(spec).auth.secret_ref.name))
+    credentials = credentials_from(sis, spec)
     with RestSource(rest_settings(spec, credentials, task.policy)) as source:
         steps = list(source.check())
         facts = source.facts
@@ -81,7 +81,7 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
         if result is None:
-            credentials = credentials_from(MountedSecret(sis, api_source(spec).auth.secret_ref.name))
+            credentials = credentials_from(sis, spec)
             with RestSource(rest_settings(spec, credentials, task.policy)) as source:
                 try:
                     result = stage(source, conn, name, task.attempt, task.limits, ProgressLines())
