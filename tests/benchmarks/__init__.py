@@ -1,0 +1,1 @@
+"""What a sync costs, beside other ways of doing it: `make bench`. See docs/performance.md."""
