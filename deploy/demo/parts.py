@@ -74,7 +74,7 @@ def database(image: str) -> None:
     apply(template("database.yaml", demo_image=image))
     ready("deployment", SYSTEM, "postgres")
     with superuser() as conn:
-        if not conn.execute("select from pg_roles where rolname = 'roster_owner'").fetchone():
+        if conn.execute("select from pg_roles where rolname = 'roster_owner'").fetchone() is None:
             password = secrets.token_urlsafe(18)
             conn.execute(f"create role roster_owner login createrole password '{password}'".encode())
             conn.execute("create database roster owner roster_owner")
