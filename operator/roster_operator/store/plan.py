@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -125,15 +126,20 @@ _EFFECTS = (
 )
 
 
+_BLOCK = 5000
+# The first byte of an effect's line says its action.
+_ACTIONS = {ord(action[0]): action for action in ("create", "update", "reactivate", *REMOVALS)}
+
+
 def _effects(
     conn: psycopg.Connection, run: runs.Run, table: Table, tenant: str, *, pulled: bool
-) -> Iterator[tuple[bytes, bytes]]:
-    """(action, the effect's line), ordered by sourcedId."""
+) -> Iterator[list[bytes]]:
+    """The effects' lines in blocks, ordered by sourcedId."""
     query = sql.SQL(_EFFECTS).format(**names(run, table, tenant), pulled=sql.Literal(pulled))
     with conn.cursor() as cursor, cursor.copy(query) as copy:
-        for block in copy:
-            line = bytes(block)
-            yield line[: line.index(b"\t")], line
+        lines = map(bytes, copy)
+        while block := list(islice(lines, _BLOCK)):
+            yield block
 
 
 def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
@@ -146,24 +152,23 @@ def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
     for table in TABLES:
         facts: dict[str, Any] = pull.get(table.entity, {})
         removable = table.entity in run.removable
-        counts: Counter[bytes] = Counter()
-        withheld = 0
+        counts: Counter[str] = Counter()
         digest.update(f"{table.entity}\n".encode())
-        for action, line in _effects(conn, run, table, tenant, pulled=bool(facts.get("pulled"))):
-            if not removable and action.decode() in REMOVALS:
-                withheld += 1
-                continue
-            counts[action] += 1
-            digest.update(line)
+        for lines in _effects(conn, run, table, tenant, pulled=bool(facts.get("pulled"))):
+            for letter, count in Counter([line[0] for line in lines]).items():
+                counts[_ACTIONS[letter]] += count
+            kept = lines if removable else [line for line in lines if _ACTIONS[line[0]] not in REMOVALS]
+            digest.update(b"".join(kept))
+        withheld = 0 if removable else sum(counts.pop(removal, 0) for removal in REMOVALS)
         received, invalid = int(facts.get("received", 0)), int(facts.get("invalid", 0))
-        changed = sum(n for action, n in counts.items() if action != b"vanished")
+        changed = sum(n for action, n in counts.items() if action != "vanished")
         entities[table.entity] = EntityPlan(
             received=received,
-            create=counts[b"create"],
-            update=counts[b"update"],
-            reactivate=counts[b"reactivate"],
-            tobedeleted=counts[b"tobedeleted"],
-            vanished=counts[b"vanished"],
+            create=counts["create"],
+            update=counts["update"],
+            reactivate=counts["reactivate"],
+            tobedeleted=counts["tobedeleted"],
+            vanished=counts["vanished"],
             unchanged=max(0, received - invalid - changed),
             invalid=invalid,
             withheld=withheld,

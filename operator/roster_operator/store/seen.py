@@ -6,8 +6,6 @@ hashes are looked up all at once. Only records that are not found need to be dec
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
@@ -16,10 +14,6 @@ from psycopg import sql
 from .tables import Table
 
 Hashes = NDArray[np.uint64]
-# One row of COPY … TO STDOUT (FORMAT binary) with a single bigint: number of fields, length of the field, value.
-_BINARY_ROW = np.dtype([("fields", ">i2"), ("length", ">i4"), ("value", ">i8")])
-_BINARY_HEADER = 19  # signature 11, flags 4, extension length 4
-_BINARY_TRAILER = 2
 
 
 class SeenIndex:
@@ -42,23 +36,18 @@ class SeenIndex:
     @classmethod
     def load(cls, conn: psycopg.Connection, table: Table) -> SeenIndex:
         """Read the hashes of the login's own tenant."""
+        # Thousands of hashes a row: a row each would cost more than the hashes.
         query = sql.SQL(
-            "copy (select raw_hash from roster.{table} where status = 'active' and source = 'SIS'"
-            " and raw_hash is not null and tenant = (select roster.session_tenant())) to stdout (format binary)"
+            "select string_agg(int8send(m.raw_hash), ''::bytea), count(*) from (select raw_hash,"
+            " row_number() over () / 10000 as block from roster.{table} where status = 'active' and source = 'SIS'"
+            " and tenant = (select roster.session_tenant())) m group by m.block"
         ).format(table=sql.Identifier(table.name))
-        count = conn.execute(
-            sql.SQL(
-                "select count(*) from roster.{table} where status = 'active' and source = 'SIS'"
-                " and tenant = (select roster.session_tenant())"
-            ).format(table=sql.Identifier(table.name))
-        ).fetchone()
-        active = int(count[0]) if count else 0
-        if not active:
-            return cls(np.empty(0, dtype=np.uint64), active=0)
-        with conn.cursor() as cursor, cursor.copy(query) as copy:
-            data = b"".join(bytes(block) for block in copy)
-        rows: NDArray[Any] = np.frombuffer(data[_BINARY_HEADER:-_BINARY_TRAILER], dtype=_BINARY_ROW)
-        return cls(rows["value"].astype(np.int64).view(np.uint64), active=active)
+        active, parts = 0, list[bytes]()
+        with conn.cursor(binary=True) as cursor:
+            for hashes, count in cursor.execute(query):
+                active += count
+                parts.append(hashes or b"")
+        return cls(np.frombuffer(b"".join(parts), dtype=">u8").astype(np.uint64), active=active)
 
     def restart(self) -> None:
         """Forget what was seen: the listing is read again."""
