@@ -1,0 +1,104 @@
+"""The application: only wiring, and how failures are shown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from roster_operator import __version__
+
+from . import endpoints, pages, problems
+from .cluster import Cluster
+from .guard import Guarded
+from .pages import SignInNeeded, drop_session_cookie, sign_in_address
+from .problems import Problem
+from .sessions import Sessions
+from .settings import Settings
+from .site import SESSION_COOKIE, Site, site_of
+
+log = logging.getLogger(__name__)
+
+
+def build(settings: Settings, sessions: Sessions | None = None) -> Guarded:
+    """The whole console, guarded."""
+    return Guarded(build_inner(settings, sessions))
+
+
+def build_inner(settings: Settings, sessions: Sessions | None = None) -> FastAPI:
+    """The application without its guard; its OpenAPI document is made from this."""
+    site = Site(Cluster(settings), Sessions() if sessions is None else sessions)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await site.cluster.close()
+
+    app = FastAPI(
+        title="roster-operator console",
+        version=__version__,
+        description="Reads RosterConnections and RosterSyncs with the caller's own Kubernetes token.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # these two load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        exception_handlers={
+            Problem: _problem,
+            SignInNeeded: _sign_in,
+            RequestValidationError: _bad_request,
+            404: _no_such_page,
+            405: _not_allowed,
+            500: _defect,
+        },
+    )
+    app.state.site = site
+    app.include_router(endpoints.router)
+    app.include_router(pages.router)
+    return app
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _show(request, error)
+
+
+async def _sign_in(_: Request, error: Exception) -> Response:
+    assert isinstance(error, SignInNeeded)
+    return RedirectResponse(sign_in_address(error.page), 303)
+
+
+async def _bad_request(request: Request, _: Exception) -> Response:
+    return _show(request, problems.bad_request())  # FastAPI's own answer repeats the input
+
+
+async def _no_such_page(request: Request, _: Exception) -> Response:
+    return _show(request, problems.no_such_page())
+
+
+async def _not_allowed(request: Request, _: Exception) -> Response:
+    return _show(request, problems.not_allowed())
+
+
+async def _defect(request: Request, _: Exception) -> Response:
+    return _show(request, problems.defect())  # the server logs the traceback
+
+
+def _show(request: Request, problem: Problem) -> Response:
+    if problem.status >= 500:
+        log.warning("%s %s: %d %s", request.method, request.url.path, problem.status, problem.body.reason)
+    if request.url.path.startswith("/api/"):
+        headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else None
+        return JSONResponse(problem.body.to_dict(), problem.status, headers)
+    site = site_of(request)
+    ended = problem.status == 401
+    if ended:  # a token that the cluster refuses is of no more use to anybody
+        site.sessions.end(request.cookies.get(SESSION_COOKIE))
+    response = site.page("problem.html", None if ended else site.session(request), problem.status, problem=problem)
+    if ended:
+        drop_session_cookie(response)
+    return response

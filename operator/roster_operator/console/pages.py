@@ -1,0 +1,236 @@
+"""The pages: sign in and out, districts, one district, one sync. Complete without JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse
+
+from . import problems, views
+from .cluster import PAGE
+from .endpoints import Name, Namespace
+from .guard import check_form_token, check_origin, read_form
+from .inputs import clean_namespaces, clean_token, own_page
+from .problems import Problem
+from .resources import Connection, Sync
+from .sessions import Session
+from .site import LOGIN_COOKIE, SESSION_COOKIE, Site, site_of
+
+MOST_PARTS = 4  # parts of a list that one page reads; what is beyond is said to be there
+_LOGIN_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+router = APIRouter(include_in_schema=False)
+
+
+class SignInNeeded(Exception):  # noqa: N818  a way to go, not a failure
+    """Nobody is signed in. `page` is where the person wanted to go."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(page)
+        self.page = page
+
+
+def _signed_in(request: Request) -> Session:
+    session = site_of(request).session(request)
+    if session is None:
+        raise SignInNeeded(own_page(request.url.path))
+    return session
+
+
+Person = Annotated[Session, Depends(_signed_in)]
+Here = Annotated[Site, Depends(site_of)]
+
+
+@dataclass
+class Listing:
+    """What one page read of one namespace."""
+
+    namespace: str
+    connections: list[Connection] = field(default_factory=list[Connection])
+    syncs: list[Sync] = field(default_factory=list[Sync])
+    unreadable: list[str] = field(default_factory=list[str])
+    cut: bool = False
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+
+@router.get("/healthz")
+async def healthz() -> PlainTextResponse:
+    """The process answers. The API server is not asked: restarting the console would not bring it back."""
+    return PlainTextResponse("ok")
+
+
+@router.get("/static/console.css")
+async def style(site: Here) -> Response:
+    """The style sheet; its address changes with its content."""
+    return Response(site.style, media_type="text/css", headers={"Cache-Control": "public, max-age=31536000, immutable"})
+
+
+@router.get("/login")
+async def login_form(request: Request, site: Here) -> Response:
+    """The form to sign in."""
+    page = own_page(request.query_params.get("next"))
+    return _login_page(request, site, page)
+
+
+@router.post("/login")
+async def login(request: Request, site: Here) -> Response:
+    """Sign in. The browser's old session, whoever made it, ends here."""
+    check_origin(request)
+    form = await read_form(request)
+    check_form_token(form.get("form_token"), request.cookies.get(LOGIN_COOKIE))
+    page = own_page(form.get("next"))
+    named = form.get("namespaces", "")
+    token, namespaces = clean_token(form.get("token", "")), clean_namespaces(named)
+    if token is None:
+        return _login_page(request, site, page, named=named, wrong="token", status=400)
+    if namespaces is None:
+        return _login_page(request, site, page, named=named, wrong="namespaces", status=400)
+    try:
+        person = await site.cluster.person(token)
+    except Problem as problem:
+        return _login_page(request, site, page, named=named, problem=problem, status=problem.status)
+    site.sessions.end(request.cookies.get(SESSION_COOKIE))
+    response = RedirectResponse(page, 303)
+    _set_cookie(response, SESSION_COOKIE, site.sessions.begin(token, person, namespaces))
+    _drop_cookie(response, LOGIN_COOKIE)
+    return response
+
+
+@router.post("/logout")
+async def logout(request: Request, site: Here) -> Response:
+    """Sign out: the token is forgotten."""
+    check_origin(request)
+    form = await read_form(request)
+    session = site.session(request)
+    if session is not None:
+        check_form_token(form.get("form_token"), session.form_token)
+        site.sessions.end(request.cookies.get(SESSION_COOKIE))
+    response = RedirectResponse("/login", 303)
+    drop_session_cookie(response)
+    return response
+
+
+@router.get("/")
+async def districts(request: Request, person: Person, site: Here) -> Response:
+    """The districts of the namespaces that the person names, what needs them first."""
+    named = request.query_params.get("namespaces", "")
+    namespaces = clean_namespaces(named)
+    if namespaces is None:
+        raise problems.bad_request()
+    namespaces = namespaces or person.namespaces
+    listings = await asyncio.gather(*(_read(site, person, namespace) for namespace in namespaces))
+    # Where nothing at all may be seen the whole page says so, with its status; else each namespace for itself.
+    refused = [one.problems[0] for one in listings if one.problems and not one.connections and not one.syncs]
+    if refused and len(refused) == len(listings):
+        raise refused[0]
+    connections = [one for listing in listings for one in listing.connections]
+    syncs = [one for listing in listings for one in listing.syncs]
+    return site.page(
+        "districts.html",
+        person,
+        namespaces=namespaces,
+        listings=listings,
+        needs=views.needs(connections, syncs),
+        anything=bool(connections or syncs),
+    )
+
+
+@router.get("/namespaces/{namespace}/connections/{name}")
+async def district(namespace: Namespace, name: Name, person: Person, site: Here) -> Response:
+    """One district: its connection and its syncs."""
+    connection, listing = await asyncio.gather(
+        site.cluster.connection(person.token, namespace, name),
+        _read_syncs(site, person, Listing(namespace)),
+    )
+    syncs = [sync for sync in listing.syncs if sync.spec.connection_ref.name == name]
+    return site.page("district.html", person, connection=connection, listing=listing, syncs=views.newest_first(syncs))
+
+
+@router.get("/namespaces/{namespace}/syncs/{name}")
+async def sync(namespace: Namespace, name: Name, person: Person, site: Here) -> Response:
+    """One sync: what it would change, and how to decide."""
+    found = await site.cluster.sync(person.token, namespace, name)
+    return site.page("sync.html", person, sync=found, how=views.instructions(found))
+
+
+async def _read(site: Site, person: Session, namespace: str) -> Listing:
+    listing = Listing(namespace)
+    try:
+        following: str | None = None
+        for _ in range(MOST_PARTS):
+            part = await site.cluster.connections(person.token, namespace, PAGE, following)
+            listing.connections += part.items
+            listing.unreadable += part.unreadable
+            following = part.following
+            if not following:
+                break
+        listing.cut |= bool(following)
+    except Problem as problem:
+        _note(listing, problem)
+    return await _read_syncs(site, person, listing)
+
+
+async def _read_syncs(site: Site, person: Session, listing: Listing) -> Listing:
+    try:
+        following: str | None = None
+        for _ in range(MOST_PARTS):
+            part = await site.cluster.syncs(person.token, listing.namespace, PAGE, following)
+            listing.syncs += part.items
+            listing.unreadable += part.unreadable
+            following = part.following
+            if not following:
+                break
+        listing.cut |= bool(following)
+    except Problem as problem:
+        _note(listing, problem)
+    return listing
+
+
+def _note(listing: Listing, problem: Problem) -> None:
+    if problem.status == 401:  # nothing more can be read with this token
+        raise problem
+    listing.problems.append(problem)
+
+
+def _login_page(
+    request: Request,
+    site: Site,
+    page: str,
+    *,
+    named: str = "",
+    wrong: str = "",
+    problem: Problem | None = None,
+    status: int = 200,
+) -> Response:
+    # A browser's second tab keeps the first one's form good.
+    brought = request.cookies.get(LOGIN_COOKIE, "")
+    form_token = brought if _LOGIN_TOKEN.fullmatch(brought) else secrets.token_urlsafe(32)
+    response = site.page(
+        "login.html", None, status, form_token=form_token, page=page, named=named, wrong=wrong, problem=problem
+    )
+    _set_cookie(response, LOGIN_COOKIE, form_token)
+    return response
+
+
+def sign_in_address(page: str) -> str:
+    """The address of the form, which then leads to `page`."""
+    return "/login" if page == "/" else f"/login?next={quote(page, safe='')}"
+
+
+def _set_cookie(response: Response, name: str, value: str) -> None:
+    response.set_cookie(name, value, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def drop_session_cookie(response: Response) -> None:
+    """The browser forgets its session."""
+    _drop_cookie(response, SESSION_COOKIE)
+
+
+def _drop_cookie(response: Response, name: str) -> None:
+    response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="strict")

@@ -1,0 +1,147 @@
+"""What can go wrong for a person, as a reason, a sentence and a next step. Nothing the API server said is repeated."""
+
+from __future__ import annotations
+
+from roster_operator.api.model import Model
+
+
+class ProblemBody(Model):
+    """An error as the JSON API gives it."""
+
+    reason: str
+    message: str
+    next: str
+
+
+class Problem(Exception):  # noqa: N818  an outcome that is shown, not a defect
+    """Ends a request. `status` is the HTTP status."""
+
+    def __init__(self, status: int, reason: str, message: str, next_step: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.body = ProblemBody(reason=reason, message=message, next=next_step)
+
+
+def not_signed_in() -> Problem:
+    """No token came with the request."""
+    return Problem(
+        401,
+        "NotSignedIn",
+        "This needs a Kubernetes token.",
+        "Sign in, or send the header 'Authorization: Bearer' with a token.",
+    )
+
+
+def token_rejected() -> Problem:
+    """The API server knows nobody by this token."""
+    return Problem(
+        401,
+        "TokenRejected",
+        "The cluster does not accept this token: it has expired, was revoked, or belongs to another cluster.",
+        "Get a new token, for example with 'kubectl create token', and sign in again.",
+    )
+
+
+def forbidden(verb: str, resource: str, namespace: str) -> Problem:
+    """The person is known and may not."""
+    return Problem(
+        403,
+        "Forbidden",
+        f"You may not {verb} {resource} in the namespace {namespace}.",
+        f"Ask the platform team for the right to {verb} {resource} there, or name another namespace.",
+    )
+
+
+def not_found(what: str) -> Problem:
+    """The person may look, and there is nothing."""
+    return Problem(404, "NotFound", f"{what} does not exist.", "Check the name; it may have been deleted.")
+
+
+def not_installed() -> Problem:
+    """The API server does not know the resources at all."""
+    return Problem(
+        404,
+        "NotInstalled",
+        "This cluster does not know RosterConnection and RosterSync.",
+        "Ask the platform team to install roster-operator's resource definitions.",
+    )
+
+
+def bad_request() -> Problem:
+    """Something in the address is not what stands there."""
+    return Problem(
+        400,
+        "BadRequest",
+        "A part of this address is not a valid name or value.",
+        "Check the address: namespaces and names have small letters, digits, '-' and '.'.",
+    )
+
+
+def list_expired() -> Problem:
+    """A continue token that the API server has forgotten."""
+    return Problem(410, "ListExpired", "The list has changed since its first part was read.", "Start it from the top.")
+
+
+def unavailable() -> Problem:
+    """No answer from the API server."""
+    return Problem(
+        503,
+        "ApiServerUnavailable",
+        "The cluster's API server does not answer now.",
+        "Try again in a minute. Syncs go on without the console.",
+    )
+
+
+def strange() -> Problem:
+    """An answer that makes no sense."""
+    return Problem(
+        502,
+        "ApiServerAnswerUnusable",
+        "The cluster's API server gave an answer that the console cannot use.",
+        "Try again in a minute; if it stays so, tell the platform team.",
+    )
+
+
+def unreadable(what: str) -> Problem:
+    """An object that these models do not describe."""
+    return Problem(
+        502,
+        "ObjectUnreadable",
+        f"{what} has fields that this console does not know.",
+        "Update the console to the version of the resource definitions; 'kubectl get' shows the object meanwhile.",
+    )
+
+
+def cross_site() -> Problem:
+    """A form that was not sent from the console's own page."""
+    return Problem(
+        403,
+        "CrossSiteRequest",
+        "This form was not sent from the console's own page, or the page was too old, or its cookie is missing.",
+        "Open the page again and repeat. The console must be opened with https, or as localhost.",
+    )
+
+
+def too_large() -> Problem:
+    """A form beyond the bound."""
+    return Problem(413, "FormTooLarge", "This is more than the form takes.", "Paste the token alone.")
+
+
+def no_such_page() -> Problem:
+    """An address that the console does not have."""
+    return Problem(404, "NoSuchPage", "There is no such page.", "Begin at the list of districts.")
+
+
+def not_allowed() -> Problem:
+    """A method that the address does not have."""
+    return Problem(405, "MethodNotAllowed", "This address cannot be used in this way.", "Begin at the districts.")
+
+
+def defect() -> Problem:
+    """A mistake of ours."""
+    return Problem(
+        500,
+        "InternalError",
+        "The console made a mistake.",
+        "Try again; if it stays so, tell the platform team, whose log has the details.",
+    )

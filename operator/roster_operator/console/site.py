@@ -1,0 +1,61 @@
+"""What all routes share: the way to the cluster, the sessions, and the templates."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import views
+from .cluster import Cluster
+from .sessions import Session, Sessions
+
+SESSION_COOKIE = "__Host-roster-session"
+LOGIN_COOKIE = "__Host-roster-login"
+_FOLDER = Path(__file__).parent
+
+
+class Site:
+    """One console."""
+
+    def __init__(self, cluster: Cluster, sessions: Sessions) -> None:
+        self.cluster = cluster
+        self.sessions = sessions
+        self.style = (_FOLDER / "static" / "console.css").read_bytes()
+        self._templates = Environment(
+            loader=FileSystemLoader(_FOLDER / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["count"] = "{:,}".format
+        self._templates.filters["moment"] = views.moment
+        self._version = hashlib.sha256(self.style).hexdigest()[:12]
+
+    def session(self, request: Request) -> Session | None:
+        """Who is signed in in this browser."""
+        return self.sessions.find(request.cookies.get(SESSION_COOKIE))
+
+    def page(self, template: str, session: Session | None, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page. StrictUndefined refuses a template that asks for a value it was not given."""
+        now = datetime.now(UTC)
+
+        def ago(time: datetime) -> str:
+            return views.ago(time, now)
+
+        text = self._templates.get_template(template).render(
+            session=session, views=views, style=self._version, ago=ago, **values
+        )
+        return HTMLResponse(text, status)
+
+
+def site_of(request: Request) -> Site:
+    """The console that this request came to."""
+    site: Site = request.app.state.site
+    return site

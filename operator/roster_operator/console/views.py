@@ -1,0 +1,258 @@
+"""What the pages say about connections and syncs. Pure: objects go in, sentences and their order come out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import yaml
+
+from roster_operator.api.connection import Condition
+from roster_operator.api.limits import LimitHit
+from roster_operator.api.model import API_VERSION, GROUP
+from roster_operator.api.sync import EntityCounts, Phase, PlanSummary
+
+from .resources import Connection, Sync
+
+# Not kubectl's own: Flux removes what a manager with a name like that has set.
+FIELD_MANAGER = "roster-console"
+
+_ENTITY_ORDER = ("orgs", "academicSessions", "courses", "classes", "users", "enrollments", "demographics")
+# A column's heading is the field's name in EntityCounts, with a word people know.
+COLUMNS = (
+    ("received", "Received"),
+    ("create", "Create"),
+    ("update", "Update"),
+    ("deactivate", "Deactivate"),
+    ("reactivate", "Reactivate"),
+    ("unchanged", "Unchanged"),
+    ("invalid", "Invalid"),
+)
+
+# Phase → (words, tone). The tone only colours; the words say everything.
+_PHASES: dict[Phase, tuple[str, str]] = {
+    Phase.PENDING: ("Pending", "calm"),
+    Phase.STAGING: ("Staging", "calm"),
+    Phase.AWAITING_APPROVAL: ("Waits for approval", "waits"),
+    Phase.BLOCKED: ("Held", "held"),
+    Phase.MERGING: ("Merging", "calm"),
+    Phase.MERGED: ("Merged", "good"),
+    Phase.REJECTED: ("Rejected", "calm"),
+    Phase.FAILED: ("Failed", "bad"),
+}
+_WAITING = (Phase.BLOCKED, Phase.AWAITING_APPROVAL)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a person has to look at. `rank` sorts: the smallest first."""
+
+    rank: int
+    since: datetime
+    tone: str
+    what: str
+    namespace: str
+    kind: str  # syncs | connections, as in the address
+    name: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """How a person decides on the plan that is shown."""
+
+    approve: str
+    commit: str
+    reject: str
+
+
+def phase_words(sync: Sync) -> str:
+    """The phase, in words."""
+    return _PHASES[sync.status.phase][0]
+
+
+def phase_tone(sync: Sync) -> str:
+    """The phase's colour."""
+    return _PHASES[sync.status.phase][1]
+
+
+def condition(conditions: Sequence[Condition], kind: str) -> Condition | None:
+    """The condition of this type, if it is there."""
+    return next((item for item in conditions if item.type == kind), None)
+
+
+def needs(connections: Sequence[Connection], syncs: Sequence[Sync]) -> list[Need]:
+    """What needs a person: held syncs, waiting ones, failed newest ones, connections that do not work."""
+    found: list[Need] = []
+    for sync in syncs:
+        since = sync.status.times.staged or sync.metadata.creation_timestamp
+        if sync.status.phase is Phase.BLOCKED:
+            found.append(_of_sync(0, since, sync, headline(sync)))
+        elif sync.status.phase is Phase.AWAITING_APPROVAL:
+            found.append(_of_sync(1, since, sync, headline(sync)))
+    for sync in newest(syncs):
+        if sync.status.phase is Phase.FAILED:
+            since = sync.status.times.finished or sync.metadata.creation_timestamp
+            found.append(_of_sync(2, since, sync, headline(sync)))
+    for connection in connections:
+        ready = condition(connection.status.conditions, "Ready")
+        if ready and ready.status == "False":
+            metadata = connection.metadata
+            found.append(
+                Need(
+                    rank=3,
+                    since=ready.last_transition_time,
+                    tone="bad",
+                    what="Connection not ready",
+                    namespace=metadata.namespace,
+                    kind="connections",
+                    name=metadata.name,
+                    sentence=ready.message or ready.reason,
+                )
+            )
+    return sorted(found, key=lambda need: (need.rank, need.since, need.namespace, need.name))
+
+
+def _of_sync(rank: int, since: datetime, sync: Sync, sentence: str) -> Need:
+    where = sync.metadata
+    return Need(rank, since, phase_tone(sync), phase_words(sync), where.namespace, "syncs", where.name, sentence)
+
+
+def newest(syncs: Sequence[Sync]) -> list[Sync]:
+    """The newest sync of each connection."""
+    latest: dict[tuple[str, str], Sync] = {}
+    for sync in newest_first(syncs):
+        latest.setdefault((sync.metadata.namespace, sync.spec.connection_ref.name), sync)
+    return list(latest.values())
+
+
+def newest_first(syncs: Sequence[Sync]) -> list[Sync]:
+    """As a person reads a history."""
+    return sorted(syncs, key=lambda sync: (sync.metadata.creation_timestamp, sync.metadata.name), reverse=True)
+
+
+def headline(sync: Sync) -> str:
+    """The sync in one sentence."""
+    status = sync.status
+    if status.phase is Phase.FAILED:
+        return status.failure.message if status.failure else "It failed; its conditions say why."
+    if status.phase is Phase.REJECTED:
+        return "It was rejected, and nothing of it was merged."
+    if status.plan is None:
+        return {
+            Phase.PENDING: "It has not begun.",
+            Phase.STAGING: "The district's data is being pulled and checked. Nothing is merged by that.",
+            Phase.MERGED: "It is merged.",
+        }.get(status.phase, "There is no plan yet.")
+    effects = _effects(totals(status.plan))
+    if status.phase is Phase.MERGED:
+        return f"Merged: it {effects}."
+    if status.phase is Phase.MERGING:
+        return f"Being merged: it {effects}."
+    sentence = f"If approved, it {effects}."
+    if status.plan.limits:
+        sentence += f" Held, because {limit_sentence(status.plan.limits[0])}"
+        more = len(status.plan.limits) - 1
+        sentence += f", and {more} more." if more else "."
+    return sentence
+
+
+def _effects(counts: EntityCounts) -> str:
+    parts = [
+        f"{verb} {amount:,}"
+        for verb, amount in (
+            ("creates", counts.create),
+            ("updates", counts.update),
+            ("deactivates", counts.deactivate),
+            ("reactivates", counts.reactivate),
+        )
+        if amount
+    ]
+    if not parts:
+        return "changes nothing"
+    return (", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]) + " records"
+
+
+def totals(plan: PlanSummary) -> EntityCounts:
+    """The counts of all entities together."""
+    return EntityCounts(**{field: sum(getattr(row, field) for row in plan.entities.values()) for field, _ in COLUMNS})
+
+
+def entity_rows(plan: PlanSummary) -> list[tuple[str, EntityCounts]]:
+    """The plan's rows in the standard's order, unknown ones last."""
+    return sorted(plan.entities.items(), key=lambda row: (_rank(row[0]), row[0]))
+
+
+def count_rows(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """Counts per entity in the standard's order."""
+    return sorted(counts.items(), key=lambda row: (_rank(row[0]), row[0]))
+
+
+def _rank(entity: str) -> int:
+    return _ENTITY_ORDER.index(entity) if entity in _ENTITY_ORDER else len(_ENTITY_ORDER)
+
+
+def percent(hit: LimitHit) -> str:
+    """How much of the merged records the limit's count is."""
+    return f"{100 * hit.count / hit.of:.1f} %" if hit.of else "all"
+
+
+def limit_sentence(hit: LimitHit) -> str:
+    """One limit that the plan goes beyond."""
+    return (
+        f"{hit.limit} of {hit.entity} would be {hit.count:,} of {hit.of:,} ({percent(hit)}); "
+        f"the limit is {hit.max_percent} % and {hit.max_count:,} records"
+    )
+
+
+def is_hit(plan: PlanSummary, entity: str, column: str) -> bool:
+    """This number of the table goes beyond a limit."""
+    return any(hit.entity == entity and hit.limit == column for hit in plan.limits)
+
+
+def instructions(sync: Sync) -> Instructions | None:
+    """How to decide on a waiting sync. Bound to the digest on the screen: another plan is not approved by it."""
+    plan = sync.status.plan
+    if plan is None or sync.status.phase not in _WAITING or sync.metadata.deletion_timestamp:
+        return None
+    where = sync.metadata
+    document = {
+        "apiVersion": f"{GROUP}/{API_VERSION}",
+        "kind": "RosterSync",
+        "metadata": {"name": where.name, "namespace": where.namespace},
+        "spec": {"approvedPlan": plan.digest},
+    }
+    return Instructions(
+        approve=_patch(sync, {"approvedPlan": plan.digest}),
+        commit=yaml.safe_dump(document, sort_keys=False, width=120),
+        reject=_patch(sync, {"rejected": {"reason": "say why"}}),
+    )
+
+
+def _patch(sync: Sync, spec: dict[str, object]) -> str:
+    where = sync.metadata
+    resource = f"rostersyncs.{GROUP}"
+    return (
+        f"kubectl -n {shlex.quote(where.namespace)} patch {resource} {shlex.quote(where.name)} "
+        f"--field-manager={FIELD_MANAGER} --type=merge -p {shlex.quote(json.dumps({'spec': spec}))}"
+    )
+
+
+def moment(time: datetime) -> str:
+    """A time that means the same to everybody."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """How far away a time is, in one unit."""
+    seconds = (now - time).total_seconds()
+    size = abs(seconds)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if size >= length:
+            amount = int(size // length)
+            text = f"{amount} {unit}{'s' if amount > 1 else ''}"
+            return f"{text} ago" if seconds > 0 else f"in {text}"
+    return "just now"
