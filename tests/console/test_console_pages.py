@@ -128,7 +128,7 @@ async def test_what_needs_a_person_comes_first_held_before_waiting_before_broken
     assert needs.index("held") < needs.index("waiting") < needs.index("No such host. Check the endpoint.")
     assert "calm" not in needs
     assert "old-failure" not in needs  # a newer sync of the connection is there
-    assert "deactivate of users would be 1,760 of 12,394 (14.2 %); the limit is 10 % and 20 records" in needs
+    assert "1,760 of 12,394 users (14.2 %) would be deactivated; the limit is 10 % and 20 records" in needs
 
 
 async def test_a_failed_newest_sync_needs_a_person(browser: Browser, cluster: FakeCluster) -> None:

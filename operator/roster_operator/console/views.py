@@ -202,8 +202,9 @@ def percent(hit: LimitHit) -> str:
 
 def limit_sentence(hit: LimitHit) -> str:
     """One limit that the plan goes beyond."""
+    what = "would be deactivated" if hit.limit == "deactivate" else f"go beyond the limit {hit.limit}"
     return (
-        f"{hit.limit} of {hit.entity} would be {hit.count:,} of {hit.of:,} ({percent(hit)}); "
+        f"{hit.count:,} of {hit.of:,} {hit.entity} ({percent(hit)}) {what}; "
         f"the limit is {hit.max_percent} % and {hit.max_count:,} records"
     )
 
