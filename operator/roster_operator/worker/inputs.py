@@ -38,7 +38,8 @@ class MountedSecret:
         `key` is what the file is called in the Secret itself, where that is another name.
         """
         key = key or file
-        if not self._folder.is_dir() or not any(self._folder.iterdir()):
+        # The kubelet puts its own entries (..data) even where there is no Secret.
+        if not self._folder.is_dir() or all(entry.name.startswith("..") for entry in self._folder.iterdir()):
             raise WorkerError(
                 "SecretMissing",
                 f"The Secret {self._secret} is missing, or has none of the keys that are needed.",
