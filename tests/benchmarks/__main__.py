@@ -22,12 +22,12 @@ from tests.benchmarks.source import CLIENT, ENVIRONMENT, PAGE, ROOT, SECRET, Sou
 from roster_operator.cli.embedded import Database, EmbeddedPostgres
 from roster_operator.store import tenants
 from roster_operator.store.migrate import migrate
-from roster_operator.store.tables import TABLES
+from roster_operator.store.tables import STAGE_COLUMNS, TABLES
 
 STORED = [table for table in TABLES if table.entity != "demographics"]
 CASES = {"first load": "base", "1 % changed": "one-percent", "nothing changed": "one-percent", "all touched": "touched"}
 OURS = "stage and merge"
-out = Console(highlight=False)
+out = Console(highlight=False, width=110)
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,7 @@ class Bench:
         self.tables_for("plain")
         with psycopg.connect(self.database.owner_url, autocommit=True) as conn:
             for table in STORED:
-                columns = ", ".join(
-                    f'"{c}"' for c in ("sourced_id", "status", "raw_hash", "row_hash", *table.column_names)
-                )
+                columns = ", ".join(f'"{name}"' for name in (*STAGE_COLUMNS, *table.column_names))
                 query = f"copy (select {columns} from roster.{table.name}) to stdout"
                 with (files / table.name).open("wb") as file, conn.cursor().copy(query.encode()) as copy:
                     for block in copy:
@@ -193,7 +191,8 @@ class Bench:
         assert self.ask(left + " and relname not like 'template%'") == [(0,)]
 
 
-def run(bench: Bench) -> list[Line]:
+def run(bench: Bench, output: Path) -> None:
+    """All cases. The figures are written after each, so that a run that is broken off leaves what it has."""
     lines: list[Line] = []
     first: Cost | None = None
     bench.tables_for("naive")
@@ -212,12 +211,12 @@ def run(bench: Bench) -> list[Line]:
         else:
             beside["its own first load"] = first
 
-        def line(
-            subject: str, cost: Cost, other: str | None = None, against: Cost | None = None, case=case, n=records
-        ) -> None:
+        start = len(lines)
+
+        def line(subject: str, cost: Cost, other: str | None = None, against: Cost | None = None) -> None:
             ratio = round(cost.wall_s / against.wall_s, 3) if against else None
             figures = (round(cost.wall_s, 2), round(cost.cpu_s, 2), round(cost.peak_mb, 1))
-            lines.append(Line(case, subject, other, n, *figures, ratio))
+            lines.append(Line(case, subject, other, records, *figures, ratio))  # noqa: B023 (called at once)
 
         line("stage", staged)
         line("merge", merged)
@@ -225,8 +224,9 @@ def run(bench: Bench) -> list[Line]:
             line(OURS, ours, name, cost)
             if name != "its own first load":
                 line(name, cost)
-        show(lines[-len(beside) * 2 - 2 :])
-    return lines
+        show(lines[start:])
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps([asdict(each) for each in lines], indent=1) + "\n")
 
 
 def show(lines: list[Line]) -> None:
@@ -245,9 +245,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench.json", help="where the figures go")
     options = parser.parse_args()
     load = os.getloadavg()
-    out.print(
-        f"{options.users:,} users, {options.enrollments:,} enrollments; {os.cpu_count()} CPUs, load {load[0]:.1f}"
-    )
+    size = f"{options.users:,} users, {options.enrollments:,} enrollments"
+    out.print(f"{size}; {os.cpu_count()} CPUs, load {load[0]:.1f}")
     if load[0] > 1:
         out.print("[yellow]The machine is busy with something else: the figures will be too high.[/]")
     with (
@@ -255,9 +254,7 @@ def main() -> int:
         served(options.users, options.enrollments) as source,
         EmbeddedPostgres.temporary(18, tcp=True, durable=True) as server,
     ):
-        lines = run(Bench(server.create_database("bench", "bench_owner"), source, Path(folder)))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
+        run(Bench(server.create_database("bench", "bench_owner"), source, Path(folder)), options.output)
     out.print(f"load at the end {os.getloadavg()[0]:.1f}; written to {options.output}")
     return 0
 

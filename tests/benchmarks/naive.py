@@ -17,10 +17,7 @@ def ref(value: dict[str, Any] | None) -> str | None:
 
 
 TABLES: dict[str, tuple[str, dict[str, Any]]] = {
-    "orgs": (
-        "orgs",
-        {"name": lambda r: r["name"], "type": lambda r: r["type"], "identifier": lambda r: r["identifier"]},
-    ),
+    "orgs": ("orgs", {"name": lambda r: r["name"], "type": lambda r: r["type"]}),
     "academicSessions": (
         "academic_sessions",
         {
@@ -81,7 +78,8 @@ def main(url: str, endpoint: str, database: str) -> None:
             names = ", ".join(f'"{name}"' for name in ("sourced_id", *columns))
             values = ", ".join(["%s"] * (len(columns) + 1))
             updates = ", ".join(f'"{name}" = excluded."{name}"' for name in columns)
-            query = f"insert into naive.{table} ({names}) values ({values}) on conflict (sourced_id) do update set {updates}"
+            query = f"insert into naive.{table} ({names}) values ({values})"
+            query += f" on conflict (sourced_id) do update set {updates}"
             offset = 0
             while True:
                 answer = client.get(f"{endpoint}/{entity}", params={"limit": PAGE, "offset": offset})
