@@ -10,6 +10,7 @@ import json
 import secrets
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -128,14 +129,18 @@ class Ground:
     def clean(self) -> None:
         """Take away the namespaces of this run and of earlier ones: the syncs first, while the operator can discard
         what they staged. Nobody waits for the end of it, except for the syncs."""
-        for namespace in self.api.items(f"/api/v1/namespaces?labelSelector={LABEL}"):
-            name = namespace["metadata"]["name"]
-            try:
-                kubectl("-n", name, "delete", "rostersync", "--all", "--timeout=60s")
-            except DemoError as error:
-                print(f"{name}: {error}")
-            kubectl("delete", "namespace", name, "--wait=false")
         kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "-l", LABEL)
+        found = self.api.items(f"/api/v1/namespaces?labelSelector={LABEL}")
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(_remove, (namespace["metadata"]["name"] for namespace in found)))
+
+
+def _remove(namespace: str) -> None:
+    try:
+        kubectl("-n", namespace, "delete", "rostersync", "--all", "--timeout=60s")
+    except DemoError as error:
+        print(f"{namespace}: {error}")
+    kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 @contextmanager

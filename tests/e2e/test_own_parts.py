@@ -12,7 +12,7 @@ from roster_sample_sis import generate
 
 def test_a_wait_in_vain_tells_what_stood_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
-    looks = iter([None, False, "found"])
+    looks = iter([None, False, [], {}, "found"])
     assert until("something", lambda: next(looks), lambda: "never asked") == "found"
     with pytest.raises(AssertionError, match=r"the moon: not within 0 s\.\nclouds"):
         until("the moon", lambda: None, lambda: "clouds", seconds=0)

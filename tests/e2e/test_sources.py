@@ -58,21 +58,20 @@ def test_an_endpoint_that_cannot_be_reached_says_why(district: District) -> None
 def test_a_source_that_dies_in_mid_pull_heals_by_itself(district: District) -> None:
     district.open().connect(api={"pageSize": 10})
     district.until_ready("True", "Tested")
-    # Dead from the sixth page on; each look at it before that takes a moment, so that it dies in the pull.
-    district.sis("PUT", "faults", [{"fault": "die", "after": 5, "connections": 1_000_000}])
+    # Slow, so that there is a middle of the pull to die in.
+    district.sis("PUT", "faults", [{"fault": "slow", "seconds": 1.0}])
+    pages = district.pages_served()
     sync = district.sync("first")
-    until(
-        "the SIS died in mid-pull",
-        lambda: any(fault["dead"] for fault in district.sis("GET", "faults")),
-        lambda: district.tell(sync.body),
-    )
+    until("the pull is under way", lambda: district.pages_served() > pages + 3, lambda: district.tell(sync.body))
+    kubectl("-n", district.namespace, "scale", "deployment", "sis", "--replicas=0")
+    kubectl("-n", district.namespace, "delete", "pod", "-l", "app=sis", "--force", "--grace-period=0")
     assert sync.body["status"]["phase"] == "Staging"
     assert not sync.body["status"].get("plan")
     assert sync.run()["state"] in {"Staging", "Failed"}
     assert district.count("orgs") == 0
     assert district.data_version() == 0
 
-    district.sis("DELETE", "faults")
+    kubectl("-n", district.namespace, "scale", "deployment", "sis", "--replicas=1")
     waiting = sync.until("AwaitingApproval", seconds=300)
     assert waiting["status"]["plan"]["complete"], "what was pulled must be proved complete"
     assert waiting["status"]["plan"]["entities"]["users"]["create"] == USERS

@@ -14,11 +14,11 @@ PAUSE = 0.5
 
 
 def until(what: str, look: Callable[[], T | None], tell: Callable[[], str], *, seconds: float = 120) -> T:
-    """Look until there is something (not None, not False); where it never comes, fail with what `tell` says."""
+    """Look until there is something, not nothing; where it never comes, fail with what `tell` says."""
     end = time.monotonic() + seconds
     while True:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         if time.monotonic() > end:
             raise AssertionError(f"{what}: not within {seconds:.0f} s.\n{tell()}")
