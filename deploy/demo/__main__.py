@@ -62,7 +62,7 @@ def _story(users: int) -> None:
 def _connect() -> None:
     headline("A district: its database logins, its credentials, its connection")
     parts.namespace(DISTRICT)
-    if not get("secret", DISTRICT, "roster-database"):
+    if not (get("secret", DISTRICT, "roster-database") and parts.has_tenant(TENANT)):
         host = parts.DATABASE_HOST
         say(f"$ roster tenant create {TENANT} --namespace {DISTRICT} --host {host} | kubectl apply -f -")
         parts.tenant(TENANT, DISTRICT)

@@ -170,6 +170,12 @@ def sis_admin(namespace: str, method: str, path: str, body: Any = None) -> Any:
             return json.load(answer)
 
 
+def has_tenant(name: str) -> bool:
+    """Whether the database knows a tenant. A Secret with its logins is no proof: the demo's data goes with its pod."""
+    with superuser("roster") as conn:
+        return conn.execute("select from roster.tenant where tenant = %s", (name,)).fetchone() is not None
+
+
 def tenant(name: str, namespace: str) -> None:
     """A district's two database logins, as the Secret roster-database in its namespace."""
     owner = decoded(SYSTEM, "roster-database-owner", "owner-url")
