@@ -6,13 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.apiserver import ROOT, ApiServer, _free_port
 from tests.support.jobs import Cluster, until
 
@@ -27,7 +25,7 @@ QUICK = {
 
 
 class Operator:
-    """One process of the operator, watching one namespace."""
+    """One process of the operator, watching one namespace, or all where none is named."""
 
     def __init__(self, server: ApiServer, namespace: str, folder: Path, **settings: str) -> None:
         self._server = server
@@ -47,7 +45,7 @@ class Operator:
             "ROSTER_PORT": str(self.port),
             "ROSTER_POD_NAMESPACE": "default",
             "ROSTER_POD_NAME": f"operator-{self._starts}",
-            "ROSTER_LEASE_NAME": self._namespace,
+            "ROSTER_LEASE_NAME": self._namespace or "shared",
             "ROSTER_WATCH_NAMESPACES": self._namespace,
         } | self._settings  # fmt: skip
         log = self.log.open("ab")
@@ -121,7 +119,12 @@ def operator(apiserver: ApiServer, namespace: str, tmp_path: Path) -> Iterator[O
     assert "Traceback" not in text, text[-6000:]
 
 
-@pytest.fixture
-def pause() -> None:
-    """Room for something that should not happen."""
-    time.sleep(1.0)
+@pytest.fixture(scope="module")
+def shared(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """A running operator for the tests of one module, watching all namespaces."""
+    one = Operator(apiserver, "", tmp_path_factory.mktemp("operator"), ROSTER_MAX_JOBS="1000").start().wait_ready()
+    yield one
+    code = one.stop()
+    text = one.log.read_text()
+    assert code == 0, text[-6000:]
+    assert "Traceback" not in text, text[-6000:]

@@ -26,7 +26,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from deploy.local import toolchain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,10 +143,16 @@ class ApiServer:
 
 def operator_rights() -> list[dict[str, Any]]:
     """What the chart grants the operator, bound to this server's operator user."""
-    role = yaml.safe_load((ROOT / "charts/roster-operator/files/operator-rules.yaml").read_text())
+    roles = yaml.safe_load((ROOT / "charts/roster-operator/files/operator-rules.yaml").read_text())
+    everywhere = roles["cluster"] + roles["watched"]
     group = "rbac.authorization.k8s.io"
     return [
-        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": OPERATOR}, "rules": role["cluster"] + role["watched"]},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": OPERATOR},
+            "rules": everywhere,
+        },
         {
             "apiVersion": f"{group}/v1",
             "kind": "ClusterRoleBinding",
@@ -159,7 +164,7 @@ def operator_rights() -> list[dict[str, Any]]:
             "apiVersion": f"{group}/v1",
             "kind": "Role",
             "metadata": {"name": OPERATOR, "namespace": "default"},
-            "rules": role["own"],
+            "rules": roles["own"],
         },
         {
             "apiVersion": f"{group}/v1",

@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import yaml
-
 from tests.support.apiserver import ApiServer
 
 Body = dict[str, Any]
@@ -141,7 +140,10 @@ class Cluster:
             return {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": now, "lastProbeTime": now}
 
         if failed:
-            status: Body = {"failed": 1, "conditions": [condition("FailureTarget", failed), condition("Failed", failed)]}
+            status: Body = {
+                "failed": 1,
+                "conditions": [condition("FailureTarget", failed), condition("Failed", failed)],
+            }
         else:
             kinds = ("SuccessCriteriaMet", "Complete")
             status = {"succeeded": 1, "completionTime": now, "conditions": [condition(kind) for kind in kinds]}
@@ -178,7 +180,9 @@ class Cluster:
     def make_ready(self, name: str = "springfield") -> None:
         """The connection's test succeeds."""
         self.end(self.open_job("test"), tested())
-        until(lambda: self.condition("Ready", name, "rosterconnections").get("status") == "True", 15, "a ready connection")
+        until(
+            lambda: self.condition("Ready", name, "rosterconnections").get("status") == "True", 15, "a ready connection"
+        )
 
 
 def tested(**report: Any) -> Body:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from roster_operator.api.connection import DatabaseRef
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import Approval, Failure, JobRef, Phase, PublishedPlan, RosterSyncStatus
+from roster_operator.api.sync import FINAL, Approval, Failure, JobRef, Phase, PublishedPlan, RosterSyncStatus
 from roster_operator.api.task import Outcome
 
 from .approval import Verdict
 from .conditions import Wanted, plain, settle
-from .lifecycle import Decision, Step
+from .lifecycle import Decision, State, Step
 from .objects import APPROVED_BY
 from .observe import Snapshot
 from .results import JobKind
@@ -110,6 +110,8 @@ def _conditions(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus
 def _staged(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus, effects: Effects) -> Iterator[Wanted]:
     if status.plan:
         yield Wanted("Staged", True, "Staged", "The pull is staged and planned; nothing of it is merged by itself.")
+    elif _is_discarded(snapshot, status):
+        yield Wanted("Staged", False, *_discarding(snapshot))
     elif status.phase is Phase.PENDING:
         reason, text = _pending(snapshot, decision, effects)
         yield Wanted("Staged", False, reason, text)
@@ -120,6 +122,14 @@ def _staged(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus, ef
         yield Wanted("Staged", False, status.failure.reason, status.failure.message)
     elif status.phase is Phase.REJECTED:
         yield Wanted("Staged", False, "Rejected", "Rejected before it was staged.")
+
+
+def _is_discarded(snapshot: Snapshot, status: RosterSyncStatus) -> bool:
+    return snapshot.state is State.CLOSING and status.phase not in FINAL
+
+
+def _discarding(snapshot: Snapshot) -> tuple[str, str]:
+    return _running(snapshot, "It was deleted; what was staged is discarded", "Discarding")
 
 
 def _pending(snapshot: Snapshot, decision: Decision, effects: Effects) -> tuple[str, str]:
@@ -231,6 +241,8 @@ def _what_is_needed(verdict: Verdict, plan: PublishedPlan, snapshot: Snapshot) -
 def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> Iterator[Wanted]:
     rejected = snapshot.sync.spec.rejected
     match status.phase:
+        case Phase.MERGING if _is_discarded(snapshot, status):
+            yield Wanted("Complete", False, *_discarding(snapshot))
         case Phase.MERGING:
             reason, text = _running(snapshot, "The approved plan is merged", "Merging")
             if decision.row.reason == "JobsAtCapacity":

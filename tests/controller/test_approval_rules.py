@@ -1,0 +1,45 @@
+"""Whether a plan may be merged."""
+
+# ruff: noqa: E501  a table is read by its columns
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.controller.values import A, B, hit, published
+
+from roster_operator.api.sync import RosterSyncSpec
+from roster_operator.controller.approval import Verdict, judge
+
+# What stands in the spec, what is true of the plan, the generation now; the verdict, and the field it came by.
+TABLE: list[tuple[str, dict[str, Any], dict[str, Any], int, Verdict, str]] = [
+    ("nobody said anything", {}, {}, 1, Verdict.WAITS, ""),
+    ("approved after it was seen", {"approved": True}, {}, 2, Verdict.APPROVED, "approved"),
+    ("approved in the generation of the plan", {"approved": True}, {}, 1, Verdict.WAITS, ""),
+    ("approved in advance", {"approved": True}, {"inAdvance": True}, 1, Verdict.APPROVED, "inAdvance"),
+    ("in advance, later edited", {"approved": True}, {"inAdvance": True}, 5, Verdict.APPROVED, "inAdvance"),
+    ("in advance, nothing merged before", {"approved": True}, {"inAdvance": True, "first": True}, 1, Verdict.FIRST_NEEDS_REVIEW, ""),
+    ("the first sync, approved after it was seen", {"approved": True}, {"first": True}, 2, Verdict.APPROVED, "approved"),
+    ("the right digest", {"approvedPlan": A}, {}, 1, Verdict.APPROVED, "approvedPlan"),
+    ("the right digest in advance, first", {"approvedPlan": A}, {"inAdvance": True, "first": True}, 1, Verdict.APPROVED, "approvedPlan"),
+    ("the right digest, beyond limits", {"approvedPlan": A}, {"limits": [hit()]}, 1, Verdict.APPROVED, "approvedPlan"),
+    ("the right digest of a plan that changed", {"approvedPlan": A}, {"recomputed": True}, 9, Verdict.APPROVED, "approvedPlan"),
+    ("both, and they agree", {"approved": True, "approvedPlan": A}, {}, 2, Verdict.APPROVED, "approvedPlan"),
+    ("the wrong digest", {"approvedPlan": B}, {}, 2, Verdict.DIGEST_MISMATCH, ""),
+    ("both, and they disagree", {"approved": True, "approvedPlan": B}, {}, 2, Verdict.DIGEST_MISMATCH, ""),
+    ("the wrong digest, beyond limits", {"approvedPlan": B}, {"limits": [hit()]}, 2, Verdict.DIGEST_MISMATCH, ""),
+    ("approved, beyond limits", {"approved": True}, {"limits": [hit()]}, 2, Verdict.BEYOND_LIMITS, ""),
+    ("in advance, beyond limits", {"approved": True}, {"limits": [hit()], "inAdvance": True}, 1, Verdict.BEYOND_LIMITS, ""),
+    ("approved, but the plan changed since", {"approved": True}, {"recomputed": True}, 9, Verdict.PLAN_CHANGED, ""),
+    ("nobody said anything, and the plan changed", {}, {"recomputed": True}, 1, Verdict.PLAN_CHANGED, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "plan", "generation", "verdict", "via"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+def test_verdict(spec: dict[str, Any], plan: dict[str, Any], generation: int, verdict: Verdict, via: str) -> None:
+    given = RosterSyncSpec.from_dict({"connectionRef": {"name": "springfield"}} | spec)
+    found = judge(given, generation, published(**plan))
+    assert (found.verdict, found.via) == (verdict, via)
