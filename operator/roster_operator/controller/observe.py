@@ -78,6 +78,11 @@ class Snapshot:
         summary = self.job.summary if self.job else None
         if summary and summary.plan and summary.outcome in {Outcome.STAGED, Outcome.PLAN_CHANGED}:
             return publish(summary.plan, self.sync, recomputed=summary.outcome is Outcome.PLAN_CHANGED)
+        return self.published
+
+    @property
+    def published(self) -> PublishedPlan | None:
+        """The plan in status, and whether `approved` still stands from before it."""
         plan = self.sync.status.plan
         # Unset `approved` was seen: what is set from now on was set by someone who could see the plan.
         return plan.model_copy(update={"in_advance": plan.in_advance and self.sync.spec.approved}) if plan else None

@@ -37,7 +37,7 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
     summary = snapshot.job.summary if snapshot.job else None
     status.observed_generation = sync.meta.generation
     status.phase = decision.phase
-    status.plan = snapshot.plan
+    status.plan = snapshot.plan if decision.step is Step.PUBLISH else snapshot.published
     status.times.started = status.times.started or now
     if effects.job:
         status.job = effects.job
