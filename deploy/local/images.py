@@ -169,7 +169,7 @@ def _load(operator: str, demo: str) -> bool:
     if current.sort is Sort.NAMED:
         say(
             "The cluster is your own. Push these images where it pulls from, for example with "
-            f"skopeo copy oci-archive:{archive_of(operator)} docker://YOUR-REGISTRY/roster-operator:TAG"
+            f"skopeo copy docker-archive:{archive_of(operator)} docker://YOUR-REGISTRY/roster-operator:TAG"
         )
         return False
     for name in (operator, demo):
