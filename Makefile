@@ -112,6 +112,7 @@ test-cluster: $(READY) ## Tests on a real API server, and end to end on the loca
 	@before=no; $(PY) -m deploy.local status > /dev/null 2>&1 && before=yes; \
 	if [ -n "$${CI:-}" ] && [ $$before = no ]; then trap '$(PY) -m deploy.local down' EXIT; fi; \
 	$(PY) -m deploy.local up < /dev/null; \
+	$(PY) -m deploy.local image < /dev/null; \
 	$(MAKE) cluster-tests
 
 .PHONY: cluster-tests
