@@ -113,19 +113,6 @@ async def test_an_earlier_wish_stands_against_a_later_one() -> None:
     assert calls == 1
 
 
-async def test_what_is_forgotten_does_not_come_back() -> None:
-    calls: list[Key] = []
-
-    async def handler(key: Key) -> None:
-        calls.append(key)
-
-    async with running(handler) as queue:
-        queue.add_later(ONE, 0.05)
-        queue.forget(ONE)
-        await asyncio.sleep(0.1)
-    assert calls == []
-
-
 async def test_ten_thousand_keys_are_each_handled_once() -> None:
     seen: set[str] = set()
 

@@ -172,7 +172,6 @@ TABLE: tuple[Row, ...] = (
     _row(_S.CLOSING, {_F.STUCK}, Step.WAIT),
     _row(_S.CLOSING, {_F.RUNNING}, Step.WAIT),
     _row(_S.CLOSING, {_F.JOB_FOUND}, Step.RECORD),
-    _row(_S.CLOSING, {_F.PINNED, _F.OUT_OF_ATTEMPTS}, Step.GIVE_UP),
     _row(_S.CLOSING, {_F.PINNED, _F.AT_CAPACITY}, Step.WAIT),
     _row(_S.CLOSING, {_F.PINNED}, Step.START),
     _row(_S.CLOSING, {}, Step.RELEASE),  # no tenant in status: no Job was ever created

@@ -70,7 +70,6 @@ class Snapshot:
     found: bool = False  # the Job about to be created exists already
     other_jobs: tuple[str, ...] = ()  # closing: Jobs of other steps that still exist
     slot: bool = True
-    refused: bool = False  # the namespace takes no new Job of ours, and the time for trying is over
 
     @property
     def plan(self) -> PublishedPlan | None:
@@ -176,8 +175,6 @@ def facts_of(snapshot: Snapshot, settings: Settings) -> frozenset[Fact]:
     facts |= {fact for fact, true in truths.items() if true}
     if snapshot.job is not None:
         facts |= _job_facts(snapshot, snapshot.job, settings)
-    if snapshot.refused:
-        facts.add(Fact.OUT_OF_ATTEMPTS)
     if (plan := snapshot.plan) is not None and (judgement := snapshot.judgement) is not None:
         if plan.limits:
             facts.add(Fact.BEYOND_LIMITS)

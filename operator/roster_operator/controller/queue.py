@@ -73,12 +73,6 @@ class WorkQueue:
             heapq.heappush(self._later, (due, key))
             self._wake.set()
 
-    def forget(self, key: Key) -> None:
-        """The object is gone."""
-        self._take(key)
-        self._due.pop(key, None)
-        self._failures.pop(key, None)
-
     def __len__(self) -> int:
         return len(self._ready)
 
@@ -152,7 +146,7 @@ class WorkQueue:
     def _move_due(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
             due, key = heapq.heappop(self._later)
-            if self._due.get(key) == due:  # else it was forgotten, or an earlier wish came first
+            if self._due.get(key) == due:  # else an earlier wish came first
                 del self._due[key]
                 self._make_ready(key, now)
 
