@@ -69,7 +69,7 @@ def apply(manifest: str) -> None:
     kubectl("apply", "-f", "-", given=manifest)
 
 
-def template(name: str, **values: str) -> str:
+def template(name: str, /, **values: str) -> str:
     """A manifest with its blanks filled in."""
     return Template((MANIFESTS / name).read_text()).substitute(values)
 
