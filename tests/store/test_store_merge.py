@@ -249,8 +249,9 @@ def test_a_discard_waits_for_a_merge_under_way_and_neither_dies(roster: Roster) 
             time.sleep(0.5)
         merging.join(30)
         discarding.join(30)
-    assert isinstance(answers[0], Merged)
-    assert answers[1:] == ["Merged"]
+    # Both threads are told at the same moment, so either may note its answer first.
+    assert sorted("Merged" if isinstance(answer, Merged) else str(answer) for answer in answers) == ["Merged", "Merged"]
+    assert sum(isinstance(answer, Merged) for answer in answers) == 1
 
 
 def test_a_newer_attempt_fences_the_one_that_is_still_writing(roster: Roster) -> None:

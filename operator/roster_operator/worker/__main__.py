@@ -28,6 +28,7 @@ from roster_operator.api.task import (
 from .steps import run_step
 
 # Where the worker runs outside a pod, in tests and benchmarks.
+_SHORT = 200
 MESSAGE_PATH_VARIABLE = "ROSTER_TERMINATION_MESSAGE"
 SIS_PATH_VARIABLE = "ROSTER_SIS_SECRET_PATH"
 DATABASE_PATH_VARIABLE = "ROSTER_DATABASE_SECRET_PATH"
@@ -55,20 +56,37 @@ def main() -> int:
 
 
 def fit(summary: WorkerSummary, limit: int = TERMINATION_MESSAGE_LIMIT) -> bytes:
-    """The summary as JSON within the limit: the least important parts go first."""
+    """The summary as JSON within the limit: the least important parts go first, one by one."""
     small = summary.model_copy(deep=True)
-    while len(text := small.model_dump_json(by_alias=True, exclude_none=True).encode()) > limit:
-        if small.issues:
-            small.issues.pop()
-        elif small.test and small.test.checks:
-            small.test.checks.pop()
-        elif small.failure and len(small.failure.message) > 200:
-            small.failure.message = small.failure.message[:200]
-        else:
-            small.counts = {}
-            small.plan = None if small.plan is None else small.plan.model_copy(update={"incomplete_reason": None})
-            return small.model_dump_json(by_alias=True, exclude_none=True).encode()[:limit]
+    while len(text := _json(small)) > limit and _shorten(small):
+        pass
     return text
+
+
+def _json(summary: WorkerSummary) -> bytes:
+    return summary.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def _shorten(summary: WorkerSummary) -> bool:
+    """Leave out one thing. False where nothing is left that may go."""
+    failures = [failure for failure in (summary.failure, summary.test and summary.test.failure) if failure]
+    long = next((failure for failure in failures if len(failure.message) > _SHORT), None)
+    if summary.issues:
+        summary.issues.pop()
+    elif summary.test and summary.test.checks:
+        summary.test.checks.pop()
+    elif summary.counts:
+        summary.counts = {}
+    elif long is not None:
+        long.message = long.message[:_SHORT]
+    elif summary.plan and summary.plan.incomplete_reason:
+        summary.plan.incomplete_reason = None
+    # One limit is enough to hold a sync; the digest and the counts stay whatever happens.
+    elif summary.plan and len(summary.plan.limits) > 1:
+        summary.plan.limits.pop()
+    else:
+        return False
+    return True
 
 
 if __name__ == "__main__":
