@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.jobs import Cluster, tested, until
+from tests.support.jobs import Cluster, good_test, until
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("shared")]
 REFUSED = {
@@ -29,7 +29,7 @@ def test_a_new_connection_is_tested(cluster: Cluster) -> None:
     cluster.connect()
     job = cluster.open_job("test")
     until(lambda: condition(cluster).get("status") == "Unknown", 5, "Unknown while it is tested")
-    cluster.end(job, tested())
+    cluster.end(job, good_test())
     until(lambda: condition(cluster).get("status") == "True", 5, "ready")
     found = status(cluster)
     assert found["version"] == "1.2"
@@ -41,7 +41,7 @@ def test_a_new_connection_is_tested(cluster: Cluster) -> None:
 
 def test_a_failed_test_says_what_to_do_and_a_corrected_secret_heals_it(cluster: Cluster) -> None:
     cluster.connect()
-    cluster.end(cluster.open_job("test"), tested(**REFUSED))
+    cluster.end(cluster.open_job("test"), good_test(**REFUSED))
     until(lambda: condition(cluster).get("reason") == "TokenRejected", 5, "not ready")
     assert condition(cluster)["message"].endswith("Check the Secret sis.")
     assert condition(cluster, "Reachable")["status"] == "True"
@@ -49,7 +49,7 @@ def test_a_failed_test_says_what_to_do_and_a_corrected_secret_heals_it(cluster: 
     assert condition(cluster, "TenantClaimed")["status"] == "Unknown"
     until(lambda: "TestFailed" in cluster.event_reasons(), 5, "the event")
     # Nobody asks: it is tried again by itself.
-    cluster.end(cluster.open_job("test"), tested())
+    cluster.end(cluster.open_job("test"), good_test())
     until(lambda: condition(cluster).get("status") == "True", 5, "ready")
 
 
@@ -61,7 +61,7 @@ def test_a_test_that_is_asked_for_runs_at_once_and_is_answered(cluster: Cluster)
     job = cluster.open_job("test")
     assert "lastHandledTestRequest" not in status(cluster)
     assert condition(cluster)["status"] == "True"
-    cluster.end(job, tested())
+    cluster.end(job, good_test())
     until(lambda: status(cluster).get("lastHandledTestRequest") == "now", 5, "the echo")
 
 
@@ -73,7 +73,7 @@ def test_a_changed_spec_calls_the_old_test_off(cluster: Cluster) -> None:
     job = cluster.open_job("test")
     assert job["metadata"]["name"] != old
     assert job["metadata"]["annotations"]["roster-operator.io/generation"] == "2"
-    cluster.end(job, tested())
+    cluster.end(job, good_test())
     until(lambda: condition(cluster).get("observedGeneration") == 2, 5, "ready for the new spec")
 
 

@@ -13,9 +13,9 @@ from tests.controller.values import NOW, SETTINGS, A, connection, sync
 from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.sync import Approval
 from roster_operator.api.task import Step, WorkerTask
-from roster_operator.controller.jobs import Owner, build, job_name, label_value, test_job_name
+from roster_operator.controller.jobs import Owner, build, job_name, job_name_of_test, label_value
 from roster_operator.controller.objects import CONNECTION, SYNC, Meta
-from roster_operator.controller.tasks import sync_task, test_task
+from roster_operator.controller.tasks import sync_task, task_of_test
 
 Body = dict[str, Any]
 
@@ -26,7 +26,7 @@ def manifest(step: Step, **spec: Any) -> Body:
     one = sync(status=status, **spec)
     one.status.approval = Approval(digest=A, at=NOW, via="approved", by="jane")
     if step is Step.TEST:
-        return build(test_task(conn, "cluster", SETTINGS), "n", Owner(CONNECTION, conn.meta), "db", SETTINGS)
+        return build(task_of_test(conn, "cluster", SETTINGS), "n", Owner(CONNECTION, conn.meta), "db", SETTINGS)
     task = sync_task(one, conn, step, 2, "cluster", SETTINGS)
     return build(task, "n", Owner(SYNC, one.meta), "db", SETTINGS)
 
@@ -154,5 +154,5 @@ def test_names_differ_by_owner_step_attempt_and_trigger() -> None:
     long = "x" * 253
     metas = [Meta("k12", long, uid, 1, "1", NOW, None, (), {}) for uid in ("a", "b")]
     found = {job_name(meta, step, attempt) for meta in metas for step in Step for attempt in (1, 2, 11)}
-    found |= {test_job_name(meta, trigger) for meta in metas for trigger in ("1//", "2//")}
+    found |= {job_name_of_test(meta, trigger) for meta in metas for trigger in ("1//", "2//")}
     assert len(found) == 2 * 4 * 3 + 4

@@ -32,6 +32,7 @@ SITUATIONS: list[tuple[str, State, set[Fact], Step, Phase | None, str]] = [
     ("an answer on the last attempt counts", S.STAGING, {F.STAGED, F.OUT_OF_ATTEMPTS}, Step.PUBLISH, Phase.AWAITING_APPROVAL, "WaitingForApproval"),
     ("no pod in time", S.STAGING, {F.NEVER_STARTED}, Step.FINISH, Phase.FAILED, ""),
     ("rejected while staging", S.STAGING, {F.REJECTED, F.STAGED}, Step.FINISH, Phase.REJECTED, "Rejected"),
+    ("somebody wrote its status empty", S.MERGING, {F.UNPINNED, F.RUNNING}, Step.FINISH, Phase.FAILED, "StatusIncomplete"),
     ("waits for a person", S.AWAITING_APPROVAL, set(), Step.WAIT, Phase.AWAITING_APPROVAL, "WaitingForApproval"),
     ("is approved", S.AWAITING_APPROVAL, {F.APPROVED}, Step.APPROVE, Phase.MERGING, "Approved"),
     ("no beats yes", S.AWAITING_APPROVAL, {F.APPROVED, F.REJECTED}, Step.FINISH, Phase.REJECTED, "Rejected"),

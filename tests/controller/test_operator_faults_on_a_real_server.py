@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -87,9 +88,66 @@ def test_without_the_definitions_it_says_so_and_ends(apiserver: ApiServer, names
         bare.stop()
 
 
-def test_an_api_server_that_was_away_for_a_while_is_no_reason_to_end(cluster: Cluster, operator: Operator) -> None:
+def test_an_api_server_that_stands_still_for_a_while_is_waited_for(
+    apiserver: ApiServer, namespace: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    lease = {"ROSTER_LEASE_DURATION": "30", "ROSTER_LEASE_RENEW_DEADLINE": "20", "ROSTER_LEASE_RETRY": "1"}
+    one = Operator(apiserver, namespace, tmp_path, **lease).start().wait_ready()
+    server = apiserver.processes[-1]
+    try:
+        cluster.connect()
+        cluster.make_ready()
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        assert one.fetch("/healthz")[0] == 200
+        server.send_signal(signal.SIGCONT)
+        cluster.sync()
+        cluster.open_job("stage", seconds=30)
+        assert one.stop() == 0
+    finally:
+        server.send_signal(signal.SIGCONT)
+        one.kill()
+
+
+REFUSAL = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: {name}}}
+spec:
+  matchConstraints:
+    namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {name}}}}}
+    resourceRules:
+      - {{apiGroups: [roster-operator.io], apiVersions: ["*"], operations: [UPDATE], resources: [rostersyncs/status]}}
+  validations:
+    - {{expression: "false", message: no status today, reason: Invalid}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: {name}}}
+spec: {{policyName: {name}, validationActions: [Deny]}}
+"""
+
+
+def test_a_status_that_is_refused_is_tried_again_and_nothing_runs_twice(
+    apiserver: ApiServer, cluster: Cluster, operator: Operator
+) -> None:
     cluster.connect()
     cluster.make_ready()
-    time.sleep(0.2)
-    assert operator.fetch("/healthz")[0] == 200
-    assert operator.stop() == 0
+    cluster.sync()
+    job = cluster.open_job("stage")
+    cluster.wait_phase("Staging")
+    manifest = REFUSAL.format(name=cluster.namespace)
+    apiserver.kubectl("apply", "-f", "-", given=manifest)
+
+    def refused() -> bool:
+        arguments = ("patch", "rsync", "first", "-n", cluster.namespace, "--subresource=status", "--type=merge")
+        return apiserver.kubectl(*arguments, "-p", '{"status": {"dataVersion": 9}}', check=False).returncode != 0
+
+    until(refused, 20, "the policy holds")
+    cluster.end(job, staged())
+    until(lambda: 'reconcile_errors_total{controller="rostersync"}' in operator.fetch("/metrics")[1], 20, operator.said)
+    assert cluster.phase() == "Staging"
+    apiserver.kubectl("delete", "-f", "-", given=manifest)
+    cluster.wait_phase("AwaitingApproval", seconds=40)
+    assert len(cluster.jobs("stage")) == 1
+    assert "422" in operator.said()

@@ -16,11 +16,11 @@ from .connection_life import Step, TestSnapshot, decide, requested, trigger
 from .connection_status import Observed, next_status
 from .context import Context
 from .events import Happening
-from .jobs import Owner, build, test_job_name
+from .jobs import Owner, build, job_name_of_test
 from .objects import CONNECTION, JOB, TEST_REQUESTED_AT, Body, Connection, find
 from .queue import Key
 from .reading import read_job
-from .tasks import database_secret, test_task
+from .tasks import database_secret, task_of_test
 from .view import SyncRecord
 from .writes import write_status
 
@@ -82,11 +82,11 @@ def _syncs(context: Context, key: Key) -> Iterator[tuple[str, SyncRecord]]:
 async def _start(context: Context, snapshot: TestSnapshot) -> Observed:
     connection = snapshot.connection
     why = trigger(connection, snapshot.now)
-    name = test_job_name(connection.meta, why or "")
+    name = job_name_of_test(connection.meta, why or "")
     notes = {GENERATION: str(connection.meta.generation)}
     if asked := requested(connection):
         notes[TEST_REQUESTED_AT] = asked
-    task = test_task(connection, context.cluster, context.settings)
+    task = task_of_test(connection, context.cluster, context.settings)
     secret = database_secret(connection, context.settings)
     manifest = build(task, name, Owner(CONNECTION, connection.meta), secret, context.settings, notes)
     try:

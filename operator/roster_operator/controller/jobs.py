@@ -64,12 +64,9 @@ def job_name(owner: Meta, step: Step, attempt: int) -> str:
     return _name(owner.name, f"{owner.uid}/{step}/{attempt}", f"{step}-{attempt}")
 
 
-def test_job_name(owner: Meta, trigger: str) -> str:
+def job_name_of_test(owner: Meta, trigger: str) -> str:
     """The name of the test Job that `trigger` (what made the test due) asks for."""
     return _name(owner.name, f"{owner.uid}/test/{trigger}", "test")
-
-
-test_job_name.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test
 
 
 def _name(readable: str, key: str, tail: str) -> str:

@@ -33,6 +33,7 @@ class Fact(StrEnum):
     REJECTED = "spec.rejected is set"
     HELD = "the finalizer stands"
     PINNED = "tenant and database are copied to status"
+    UNPINNED = "they are not"
     CONNECTION_MISSING = "the connection does not exist"
     CONNECTION_NOT_READY = "the connection's present spec has not been tested well"
     AT_CAPACITY = "as many Jobs run as may"
@@ -122,6 +123,7 @@ TABLE: tuple[Row, ...] = (
     _row(_S.PENDING, {}, Step.HOLD, Phase.PENDING, "Starting"),
     # Staging: the stage Job pulls, checks and plans.
     _row(_S.STAGING, {_F.REJECTED}, Step.FINISH, Phase.REJECTED, "Rejected"),
+    _row(_S.STAGING, {_F.UNPINNED}, Step.FINISH, Phase.FAILED, "StatusIncomplete"),
     _row(_S.STAGING, {_F.STAGED, _F.APPROVED}, Step.PUBLISH, Phase.AWAITING_APPROVAL, "Staged"),
     _row(_S.STAGING, {_F.STAGED, _F.BEYOND_LIMITS}, Step.PUBLISH, Phase.BLOCKED, "BeyondLimits"),
     _row(_S.STAGING, {_F.STAGED, _F.FIRST_NEEDS_REVIEW}, Step.PUBLISH, Phase.BLOCKED, "FirstSyncNeedsReview"),
@@ -140,6 +142,7 @@ TABLE: tuple[Row, ...] = (
     # AwaitingApproval and Blocked: a person's turn, unless approval came in advance.
     *_WAITING,
     # Merging: the merge Job applies exactly the approved plan. A no comes too late, a deletion waits.
+    _row(_S.MERGING, {_F.UNPINNED}, Step.FINISH, Phase.FAILED, "StatusIncomplete"),
     _row(_S.MERGING, {_F.MERGED}, Step.FINISH, Phase.MERGED, "Merged"),
     _row(_S.MERGING, {_F.ALREADY_MERGED}, Step.FINISH, Phase.MERGED, "AlreadyMerged"),
     _row(_S.MERGING, {_F.PLAN_CHANGED, _F.BEYOND_LIMITS}, Step.PUBLISH, Phase.BLOCKED, "BeyondLimits"),

@@ -162,10 +162,12 @@ def facts_of(snapshot: Snapshot, settings: Settings) -> frozenset[Fact]:
     """Everything that is true of `snapshot`, in the table's words."""
     sync = snapshot.sync
     facts: set[Fact] = set()
+    pinned = sync.status.tenant is not None and sync.status.database is not None
     truths = {
         Fact.REJECTED: sync.spec.rejected is not None,
         Fact.HELD: sync.held,
-        Fact.PINNED: sync.status.tenant is not None and sync.status.database is not None,
+        Fact.PINNED: pinned,
+        Fact.UNPINNED: not pinned,
         Fact.CONNECTION_MISSING: snapshot.connection is None,
         Fact.CONNECTION_NOT_READY: snapshot.connection is not None and not snapshot.connection.tested,
         Fact.AT_CAPACITY: not snapshot.slot,

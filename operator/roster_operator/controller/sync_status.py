@@ -76,13 +76,19 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
 def failure_of(snapshot: Snapshot, decision: Decision) -> Failure:
     """Why it failed: in the worker's words, or in ours where there are none."""
     job = snapshot.job
-    if job and job.summary and job.summary.failure:
+    if not decision.row.reason and job and job.summary and job.summary.failure:
         return job.summary.failure
     if decision.row.reason == "ConnectionNotFound":
         return Failure(
             reason="ConnectionNotFound",
             message="The connection was deleted during staging. Create it again, and then another RosterSync.",
             retryable=True,
+        )
+    if decision.row.reason == "StatusIncomplete":
+        return Failure(
+            reason="StatusIncomplete",
+            message="status.tenant and status.database are gone: something else wrote this status. "
+            "Create another RosterSync; `roster reap` clears what this one staged.",
         )
     reason = job.reason if job else "WorkerLost"
     what = job.message if job else "its Job is gone"

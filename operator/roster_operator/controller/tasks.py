@@ -38,7 +38,7 @@ def sync_task(
     )
 
 
-def test_task(connection: Connection, cluster: str, settings: Settings) -> WorkerTask:
+def task_of_test(connection: Connection, cluster: str, settings: Settings) -> WorkerTask:
     """The task of a connection's test."""
     meta = connection.meta
     return WorkerTask(
@@ -50,9 +50,6 @@ def test_task(connection: Connection, cluster: str, settings: Settings) -> Worke
         limits=connection.spec.limits,
         policy=settings.policy,
     )
-
-
-test_task.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test
 
 
 def database_secret(connection: Connection, settings: Settings) -> str:
