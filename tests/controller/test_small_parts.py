@@ -145,7 +145,18 @@ def test_a_connection_that_becomes_ready_wakes_the_syncs_that_wait_for_it() -> N
     view = View()
     view.sync_seen(sync_body())
     assert view.connection_seen(connection_body(status=ready())) == {CONNECTION, SYNC}
-    assert view.connection_seen(connection_body(status=ready())) == {CONNECTION}
+    assert view.connection_seen(connection_body(status=ready())) == set()
+
+
+def test_what_waits_for_a_person_is_looked_at_when_it_changes_and_what_is_busy_whenever_it_is_listed() -> None:
+    view = View()
+    waiting = sync_body(phase="AwaitingApproval")
+    assert SYNC in view.sync_seen(waiting)
+    assert view.sync_seen(waiting) == set()
+    waiting["metadata"]["resourceVersion"] = "2"
+    assert view.sync_seen(waiting) == {SYNC}
+    view.sync_seen(sync_body(phase="Merging"))
+    assert view.sync_seen(sync_body(phase="Merging")) == {SYNC}
 
 
 def test_a_sync_that_changes_tells_its_connection_and_one_that_has_ended_wakes_nobody() -> None:

@@ -6,7 +6,7 @@ It may be behind the truth, so nothing is created, failed or concluded from it: 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -29,6 +29,7 @@ class ConnectionRecord:
     ready: str = "Unknown"
     generation_ready: int | None = None
     last_merged: datetime | None = None
+    version: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ class SyncRecord:
     digest: str | None
     summary: str
     settled: bool  # final, and nothing is left to do
+    version: str = field(default="", compare=False)
+
+    @property
+    def busy(self) -> bool:
+        """Something other than the object itself may have changed: its connection, its Job, the time."""
+        waits = {Phase.AWAITING_APPROVAL, Phase.BLOCKED}
+        return not self.settled and self.phase not in waits
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,10 @@ class View:
             self.connections.pop(name, None)
         else:
             self.connections[name] = record
-        keys = set[Key]() if deleted else {Key(CONNECTION.kind, *name)}
+        keys: set[Key] = set()
+        # What was seen before is not looked at again: ten thousand of them are listed every ten minutes.
+        if record is not None and (before is None or before.version != record.version):
+            keys.add(Key(CONNECTION.kind, *name))
         if before != record:
             waiting = (Phase.PENDING, Phase.STAGING)
             keys |= {Key(SYNC.kind, *sync) for sync in self.syncs_of(name) if self.syncs[sync].phase in waiting}
@@ -92,7 +103,8 @@ class View:
             self.syncs[name] = record
             self._of_connection[name[0], record.connection].add(name)
         keys: set[Key] = set()
-        if record is not None and not record.settled:
+        new = record is not None and (before is None or before.version != record.version)
+        if record is not None and not record.settled and (new or record.busy):
             keys.add(Key(SYNC.kind, *name))
         known = record or before
         if known is not None and before != record:
@@ -142,7 +154,10 @@ def _connection(body: Body) -> ConnectionRecord:
     ready = next((item for item in status.get("conditions") or () if item.get("type") == "Ready"), {})
     merged = status.get("lastMergedTime")
     return ConnectionRecord(
-        ready.get("status", "Unknown"), ready.get("observedGeneration"), parse_time(merged) if merged else None
+        ready.get("status", "Unknown"),
+        ready.get("observedGeneration"),
+        parse_time(merged) if merged else None,
+        body["metadata"].get("resourceVersion", ""),
     )
 
 
@@ -168,6 +183,7 @@ def _sync(body: Body) -> SyncRecord:
         digest=plan.digest if plan else None,
         summary=_summary(status) if waits else "",
         settled=status.phase in FINAL and not held,
+        version=meta.get("resourceVersion", ""),
     )
 
 
