@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.apiserver import ROOT, ApiServer, _free_port
+from tests.support.apiserver import ROOT, ApiServer, _die_with_parent, _free_port
 from tests.support.jobs import Cluster, until
 
 QUICK = {
@@ -50,7 +50,9 @@ class Operator:
         } | self._settings  # fmt: skip
         log = self.log.open("ab")
         command = [sys.executable, "-m", "roster_operator.controller"]
-        self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self._folder)
+        self._process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, cwd=self._folder, preexec_fn=_die_with_parent
+        )
         return self
 
     def wait_ready(self) -> Operator:

@@ -11,10 +11,12 @@ its part: see `jobs.py` beside this file.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -112,7 +114,9 @@ class ApiServer:
     def _run(self, program: str, *arguments: object) -> None:
         log = (self.folder / f"{program}.log").open("wb")
         command = [str(self.programs / program), *(str(argument) for argument in arguments)]
-        self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder))
+        self.processes.append(
+            subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, preexec_fn=_die_with_parent)
+        )
 
     def _kubeconfig(self, token: str) -> dict[str, Any]:
         authority = str(self.folder / "certificates" / "apiserver.crt")
@@ -199,6 +203,11 @@ def namespace(apiserver: ApiServer) -> str:
     name = f"test-{os.getpid()}-{next(_numbers)}"
     apiserver.kubectl("create", "namespace", name)
     return name
+
+
+def _die_with_parent() -> None:
+    # A test run that is killed leaves no API server behind (Linux: PR_SET_PDEATHSIG).
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _free_port() -> int:
