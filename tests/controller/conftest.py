@@ -51,7 +51,12 @@ class Operator:
         log = self.log.open("ab")
         command = [sys.executable, "-m", "roster_operator.controller"]
         self._process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, cwd=self._folder, preexec_fn=_die_with_parent
+            command,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            cwd=self._folder,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509
         )
         return self
 

@@ -115,7 +115,7 @@ class ApiServer:
         log = (self.folder / f"{program}.log").open("wb")
         command = [str(self.programs / program), *(str(argument) for argument in arguments)]
         self.processes.append(
-            subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, preexec_fn=_die_with_parent)
+            subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, preexec_fn=_die_with_parent)  # noqa: PLW1509
         )
 
     def _kubeconfig(self, token: str) -> dict[str, Any]:
