@@ -88,7 +88,7 @@ def failure_of(snapshot: Snapshot, decision: Decision) -> Failure:
         return Failure(
             reason="StatusIncomplete",
             message="status.tenant and status.database are gone: something else wrote this status. "
-            "Create another RosterSync; `roster reap` clears what this one staged.",
+            "Create another RosterSync; `roster discard` with the uid of this one drops what it staged.",
         )
     reason = job.reason if job else "WorkerLost"
     what = job.message if job else "its Job is gone"
