@@ -43,7 +43,7 @@ def give_up() -> Happening:
     """The finalizer goes although the discard did not succeed."""
     return Happening(
         "DiscardGaveUp",
-        "The staged rows could not be discarded; `roster reap` clears them when they are overdue.",
+        "The staged rows could not be discarded and may be left; `roster discard` with this sync's uid drops them.",
         warning=True,
     )
 
