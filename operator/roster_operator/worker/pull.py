@@ -168,17 +168,17 @@ class EntityPull:
         staged: list[Record] = []
         for position in misses:
             record, sourced_id, problems, secret = self._decode(page.records[position])
-            if sourced_id is None:
-                self._nameless += 1
-            else:
-                id_hash = _id_hash(sourced_id)
-                self._ids.append(id_hash)
-                self._id_pages.append(number)
             for problem in problems:
                 self._issues.append(Issue(entity, sourced_id, problem.code, problem.severity, problem.field, number))
+            if sourced_id is None:
+                self._nameless += 1
+                continue
+            id_hash = _id_hash(sourced_id)
+            self._ids.append(id_hash)
+            self._id_pages.append(number)
             if record is None:
                 continue
-            self._valid.append(_id_hash(record.sourced_id))
+            self._valid.append(id_hash)
             values = msgspec.structs.astuple(record)
             rows.add(
                 record.sourced_id,
