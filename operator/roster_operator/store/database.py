@@ -50,11 +50,10 @@ def _on_this_machine(host: str) -> bool:
 
 
 @contextmanager
-def connect(url: str, *, check_schema: bool = True) -> Generator[psycopg.Connection]:
+def connect(url: str) -> Generator[psycopg.Connection]:
     """An autocommit connection; errors inside the block come out as StoreError."""
     with translated(), psycopg.connect(secured(url), autocommit=True) as conn:
-        if check_schema:
-            require_schema(conn)
+        require_schema(conn)
         yield conn
 
 

@@ -39,6 +39,25 @@ class AlreadyStagedError(StoreError):
         super().__init__("AlreadyStaged", "This sync is staged already.")
 
 
+class DiscardedError(StoreError):
+    """The run has ended without a merge."""
+
+    def __init__(self) -> None:
+        super().__init__("Discarded", "This sync was discarded.", "Create a new RosterSync to pull the data again.")
+
+
+class NotStagedError(StoreError):
+    """There is nothing to plan or merge under this run. `retryable` while it is being staged."""
+
+    def __init__(self, *, retryable: bool = False) -> None:
+        super().__init__(
+            "NotStaged",
+            "Nothing is staged under this sync.",
+            "Create a new RosterSync to pull the data again.",
+            retryable=retryable,
+        )
+
+
 # Raised by the functions of the schema (migrations/*.sql).
 _OURS = {
     "RO001": lambda: StoreError(
@@ -57,13 +76,9 @@ _OURS = {
         "Choose another tenant, or free it with `roster tenant release`.",
     ),
     "RO004": AlreadyStagedError,
-    "RO005": lambda: StoreError(
-        "Discarded", "This sync was discarded.", "Create a new RosterSync to pull the data again."
-    ),
+    "RO005": DiscardedError,
     "RO006": FencedError,
-    "RO007": lambda: StoreError(
-        "NotStaged", "Nothing is staged under this sync.", "Create a new RosterSync to pull the data again."
-    ),
+    "RO007": NotStagedError,
 }
 
 

@@ -14,11 +14,11 @@ from psycopg import sql
 
 from . import plan as plans
 from . import runs
-from .errors import StoreError
+from .errors import DiscardedError, NotStagedError, StoreError
 from .tables import TABLES, Table
 
 _LOCK_WAIT = "60s"
-# More changes than this share of a table's rows make its statistics stale enough to matter.
+# So many new and changed rows make the tables' statistics stale enough to matter.
 _ANALYZE_FROM = 10_000
 
 
@@ -91,14 +91,12 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
     with conn.transaction():
         tenant = runs.session_tenant(conn)
         conn.execute("select set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
-        conn.execute("select pg_advisory_xact_lock(hashtextextended('roster/' || %s, 0))", (tenant,))
+        conn.execute("select roster.lock_tenant(%s)", (tenant,))
         run = runs.find(conn, run_id)
+        if run is not None and run.state == "Discarded":
+            raise DiscardedError
         if run is None or run.state not in {"Staged", "Merged"}:
-            raise StoreError(
-                "Discarded" if run is not None and run.state == "Discarded" else "NotStaged",
-                "Nothing is staged under this sync.",
-                "Create a new RosterSync to pull the data again.",
-            )
+            raise NotStagedError
         if run.state == "Merged":
             return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
         plan = plans.compute(conn, run)

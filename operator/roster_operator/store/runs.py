@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from .database import scalar
-from .errors import StoreError
+from .errors import NotStagedError
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ def find(conn: psycopg.Connection, run: UUID) -> Run | None:
 
 
 def get(conn: psycopg.Connection, run: UUID) -> Run:
-    """The run. Raises StoreError(NotStaged) where the database does not know it."""
+    """The run. Raises NotStagedError where the database does not know it."""
     found = find(conn, run)
     if found is None:
-        raise StoreError("NotStaged", "Nothing is staged under this sync.", "Pull the data again.", retryable=True)
+        raise NotStagedError(retryable=True)
     return found
 
 

@@ -14,13 +14,13 @@ from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.store import plan as plans
 from roster_operator.store import runs
-from roster_operator.store.errors import FencedError, StoreError, translated
+from roster_operator.store.errors import DiscardedError, FencedError, StoreError, translated
 from roster_operator.store.plan import Plan
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.stage import Stage
 
 from .decisions import Pull, beyond, judge, removable
-from .failures import WorkerError, failure_of
+from .failures import failure_of
 from .pull import EntityPull, KnownIds, Progress
 
 
@@ -40,12 +40,12 @@ class AlreadyMerged:
 
 
 def answer_before(conn: psycopg.Connection, name: RunName, limits: Limits) -> Staged | None:
-    """What an earlier attempt of this run recorded, or None. Raises WorkerError where the run has ended otherwise."""
+    """What an earlier attempt of this run recorded, or None. Raises DiscardedError."""
     run = runs.find(conn, name.run)
     if run is None:
         return None
     if run.state == "Discarded":
-        raise WorkerError("Discarded", "This sync was discarded.", "Create a new RosterSync.")
+        raise DiscardedError
     if run.state in {"Staged", "Merged"}:
         return recorded(run, limits)
     return None
@@ -92,7 +92,7 @@ def _taken_away(conn: psycopg.Connection, opened: Stage) -> StoreError | None:
     """Why the tables under a stage are gone: somebody dropped them, and a missing table alone does not say who."""
     run = runs.find(conn, opened.run)
     if run is not None and run.state == "Discarded":
-        return StoreError("Discarded", "This sync was discarded.", "Create a new RosterSync to pull the data again.")
+        return DiscardedError()
     return FencedError() if run is not None and run.token != opened.token else None
 
 

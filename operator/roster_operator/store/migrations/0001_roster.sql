@@ -679,6 +679,14 @@ begin
 end
 $$;
 
+-- One merge or discard at a time in a tenant. Held to the end of the transaction.
+create function roster.lock_tenant(p_tenant text) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select pg_advisory_xact_lock(hashtextextended('roster/' || p_tenant, 0));
+end;
+
 -- Ends a run that was not merged. A run that never began leaves a mark, so that a late worker is refused.
 create function roster.discard(
   p_run uuid, p_cluster text, p_namespace text, p_name text, p_mode text, p_reason text
@@ -691,7 +699,7 @@ declare
   v_state text;
 begin
   -- The merge's lock: a discard never waits for a merge that waits for it.
-  perform pg_advisory_xact_lock(hashtextextended('roster/' || v_tenant, 0));
+  perform roster.lock_tenant(v_tenant);
   insert into roster.sync_run (tenant, run, cluster, namespace, name, mode, state)
   values (v_tenant, p_run, p_cluster, p_namespace, p_name, p_mode, 'Discarded')
   on conflict do nothing;
@@ -732,4 +740,4 @@ grant execute on function roster.session_tenant, roster.require_tenant, roster.s
 grant execute on function
   roster.claim_tenant, roster.open_stage, roster.restart_stage, roster.seal_stage, roster.record_plan, roster.fail_stage,
   roster.discard to roster_stager;
-grant execute on function roster.record_new_plan, roster.record_merge, roster.analyze_merged to roster_merger;
+grant execute on function roster.lock_tenant, roster.record_new_plan, roster.record_merge, roster.analyze_merged to roster_merger;
