@@ -8,20 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import psycopg
+
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestReport
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.store import merge as merging
 from roster_operator.store import migrate, review, runs, tenants
 from roster_operator.store.database import connect
-from roster_operator.store.errors import StoreError
 from roster_operator.store.runs import Run, RunName
 from roster_operator.worker import check
-from roster_operator.worker.failures import WorkerError, failure_of
+from roster_operator.worker.failures import WorkerError
 from roster_operator.worker.inputs import Credentials, rest_settings
 from roster_operator.worker.pull import Progress
 from roster_operator.worker.stage import Staged, recorded, stage
 
-from .embedded import EmbeddedPostgres
+from .embedded import default_database
 from .manifests import Connection
 
 # A tenant is claimed by (cluster, namespace, name); without a cluster this stands in the first place.
@@ -39,15 +40,13 @@ class Engine:
 
     def test(self, credentials: Credentials) -> TestReport:
         """Test Connection."""
-        problem = None
-        try:
+
+        def claim() -> None:
             with connect(self.stage_url) as conn:
                 self._claim(conn)
-        except StoreError as error:
-            problem = failure_of(error)
-        with RestSource(rest_settings(self.connection.spec, credentials, self.policy)) as source:
-            steps = list(source.check())
-            return check.report(steps, source.facts, problem)
+
+        problem = check.problem_of(claim)
+        return check.look_at(rest_settings(self.connection.spec, credentials, self.policy), problem)
 
     def stage(self, credentials: Credentials, progress: Progress) -> tuple[RunName, Staged]:
         """Pull and stage under a new run."""
@@ -92,7 +91,7 @@ class Engine:
             found = self._known(runs.find(conn, run))
             return runs.discard(conn, RunName(run, LOCAL, found.namespace, found.name, found.mode), "command line")
 
-    def _claim(self, conn: merging.psycopg.Connection) -> None:
+    def _claim(self, conn: psycopg.Connection) -> None:
         runs.claim(conn, self.connection.tenant, LOCAL, self.connection.namespace, self.connection.name)
 
     @staticmethod
@@ -108,8 +107,8 @@ def engine(connection: Connection, database: str | None, policy: Policy) -> Gene
     if database:
         yield Engine(connection, database, database, policy)
         return
-    with EmbeddedPostgres.kept() as server:
-        urls = prepare(server.create_database().owner_url, connection.tenant)
+    with default_database() as own:
+        urls = prepare(own.owner_url, connection.tenant)
         yield Engine(connection, urls[STAGE_URL_KEY], urls[MERGE_URL_KEY], policy)
 
 

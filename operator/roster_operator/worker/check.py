@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from roster_operator.api.sync import Failure
 from roster_operator.api.task import TestCheck, TestReport
 from roster_operator.oneroster.check import CheckStep, Facts
+from roster_operator.oneroster.rest import RestSource
+from roster_operator.oneroster.settings import RestSettings
+from roster_operator.store.errors import StoreError
 
-from .failures import failure
+from .failures import WorkerError, failure, failure_of
 
 _REACHED = ("Resolve", "Connect")
+
+
+def problem_of(claim: Callable[[], None]) -> Failure | None:
+    """What stands in the way of claiming the tenant.
+
+    Tried before the source and told after it: a person wants to hear about the source that they are setting up.
+    """
+    try:
+        claim()
+    except (StoreError, WorkerError) as error:
+        return failure_of(error)
+    return None
+
+
+def look_at(settings: RestSettings, database: Failure | None) -> TestReport:
+    """Go through the source, step by step. Raises OneRosterError where the settings make no sense."""
+    with RestSource(settings) as source:
+        steps = list(source.check())
+        return report(steps, source.facts, database)
 
 
 def report(steps: Iterable[CheckStep], facts: Facts, database: Failure | None) -> TestReport:

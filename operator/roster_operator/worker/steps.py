@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
+import psycopg
+
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.sync import EntityCounts, IssueCount, PlanSummary, Removals
 from roster_operator.api.task import (
@@ -24,7 +26,7 @@ from roster_operator.api.task import (
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.store import runs
 from roster_operator.store.database import connect
-from roster_operator.store.errors import AlreadyStagedError, StoreError
+from roster_operator.store.errors import AlreadyStagedError
 from roster_operator.store.merge import PlanChanged, merge
 from roster_operator.store.plan import Plan
 from roster_operator.store.runs import RunName
@@ -55,20 +57,15 @@ def run_step(
 
 def _test(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     spec = _given(task.spec, "spec")
-    # The database first, but told last: a person wants to hear about the source that they are setting up.
-    problem = None
-    try:
+
+    def claim() -> None:
         with connect(MountedSecret(database, _database_secret(task)).read(STAGE_URL_KEY)) as conn:
-            runs.claim(conn, task.tenant, task.cluster, task.connection.namespace, task.connection.name)
-    except (StoreError, WorkerError) as error:
-        problem = failure_of(error)
-    credentials = credentials_from(sis, spec)
-    with RestSource(rest_settings(spec, credentials, task.policy)) as source:
-        steps = list(source.check())
-        facts = source.facts
+            _claim(conn, task)
+
+    problem = check.problem_of(claim)
     summary = _summary(task, Outcome.TESTED)
-    summary.test = check.report(steps, facts, problem)
-    summary.version = facts.version
+    summary.test = check.look_at(rest_settings(spec, credentials_from(sis, spec), task.policy), problem)
+    summary.version = summary.test.version
     return summary
 
 
@@ -76,7 +73,7 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     spec = _given(task.spec, "spec")
     name = run_name(task)
     with connect(MountedSecret(database, _database_secret(task)).read(STAGE_URL_KEY)) as conn:
-        runs.claim(conn, task.tenant, task.cluster, task.connection.namespace, task.connection.name)
+        _claim(conn, task)
         result: Staged | AlreadyMerged | None = answer_before(conn, name, task.limits)
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
@@ -125,6 +122,10 @@ _STEPS: dict[Step, Callable[[WorkerTask, Path, Path], WorkerSummary]] = {
     Step.MERGE: _merge,
     Step.DISCARD: _discard,
 }
+
+
+def _claim(conn: psycopg.Connection, task: WorkerTask) -> None:
+    runs.claim(conn, task.tenant, task.cluster, task.connection.namespace, task.connection.name)
 
 
 def run_name(task: WorkerTask) -> RunName:
