@@ -38,3 +38,8 @@ class LimitHit(Observed):
     of: Annotated[int, Field(ge=0)]  # active merged records before
     max_percent: Annotated[int, Field(ge=0, le=100)]
     max_count: Annotated[int, Field(ge=0)]
+
+    @property
+    def percent(self) -> float:
+        """The share of the active merged records that would be hit."""
+        return 100 * self.count / self.of if self.of else 100.0

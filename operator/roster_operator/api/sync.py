@@ -38,6 +38,7 @@ class Phase(StrEnum):
 
 
 FINAL = frozenset({Phase.MERGED, Phase.REJECTED, Phase.FAILED})
+WAITING = frozenset({Phase.AWAITING_APPROVAL, Phase.BLOCKED})  # for a person
 
 
 class ConnectionRef(Model):

@@ -68,9 +68,8 @@ def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
     """The plan, what holds it, and its issues."""
     console.print(plan_table(plan, hits))
     for hit in hits:
-        percent = 100 * hit.count / hit.of if hit.of else 100
         console.print(
-            f"[bold red]Beyond limits[/]: {hit.count:,} of {hit.of:,} {hit.entity} ({percent:.1f} %) would"
+            f"[bold red]Beyond limits[/]: {hit.count:,} of {hit.of:,} {hit.entity} ({hit.percent:.1f} %) would"
             f" be deactivated; the limit is {hit.max_percent} % and {hit.max_count:,}."
         )
     if not plan.complete:

@@ -197,7 +197,7 @@ def _rank(entity: str) -> int:
 
 def percent(hit: LimitHit) -> str:
     """How much of the merged records the limit's count is."""
-    return f"{100 * hit.count / hit.of:.1f} %" if hit.of else "all"
+    return f"{hit.percent:.1f} %" if hit.of else "all"
 
 
 def limit_sentence(hit: LimitHit) -> str:

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 from roster_operator.api.connection import DatabaseRef
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import FINAL, Approval, Failure, JobRef, Phase, PublishedPlan, RosterSyncStatus
+from roster_operator.api.sync import FINAL, WAITING, Approval, Failure, JobRef, Phase, PublishedPlan, RosterSyncStatus
 from roster_operator.api.task import Outcome
 
 from .approval import Verdict
 from .conditions import Wanted, plain, settle
 from .lifecycle import Decision, State, Step
-from .objects import APPROVED_BY
+from .objects import APPROVED_BY, find
 from .observe import Snapshot
 from .results import JobKind
-
-STAGED_PHASES = frozenset({Phase.AWAITING_APPROVAL, Phase.BLOCKED, Phase.MERGING, Phase.MERGED})
 
 
 @dataclass(frozen=True)
@@ -197,7 +195,7 @@ def _within_limits(plan: PublishedPlan) -> Wanted:
 def limits_text(hits: list[LimitHit]) -> str:
     """What goes beyond which limit, with figures."""
     return "; ".join(
-        f"{hit.limit} {hit.entity}: {hit.count:,} of {hit.of:,} ({100 * hit.count / max(hit.of, 1):.1f} %), "
+        f"{hit.limit} {hit.entity}: {hit.count:,} of {hit.of:,} ({hit.percent:.1f} %), "
         f"the limit is {hit.max_percent} % and {hit.max_count:,}"
         for hit in hits
     )
@@ -209,7 +207,7 @@ def _approved(snapshot: Snapshot, status: RosterSyncStatus) -> Iterator[Wanted]:
         text = f"Plan {status.approval.digest} was approved"
         by = f" by {status.approval.by} (unverified)" if status.approval.by else ""
         yield Wanted("Approved", True, _reason(status.approval.via), f"{text}{by}, via {status.approval.via}.")
-    elif plan and status.phase in {Phase.AWAITING_APPROVAL, Phase.BLOCKED} and snapshot.judgement:
+    elif plan and status.phase in WAITING and snapshot.judgement:
         verdict = snapshot.judgement.verdict
         # Approved, but not latched yet: the next look does that.
         reason = Verdict.WAITS if verdict is Verdict.APPROVED else verdict
@@ -284,7 +282,7 @@ def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> It
 
 
 def _was_merged_before(snapshot: Snapshot, status: RosterSyncStatus) -> bool:
-    complete = next((item for item in snapshot.sync.status.conditions if item.type == "Complete"), None)
+    complete = find(snapshot.sync.status.conditions, "Complete")
     if snapshot.sync.status.phase is Phase.MERGED and complete:
         return complete.reason == "AlreadyMerged"
     summary = snapshot.job.summary if snapshot.job else None

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from roster_operator.api.sync import FINAL, Phase, RosterSyncStatus
+from roster_operator.api.sync import FINAL, WAITING, Phase, RosterSyncStatus
 
 from .jobs import STEP_LABEL
 from .objects import CONNECTION, STAGED_FINALIZER, SYNC, Body, find, parse_time
@@ -52,8 +52,7 @@ class SyncRecord:
     @property
     def busy(self) -> bool:
         """Something other than the object itself may have changed: its connection, its Job, the time."""
-        waits = {Phase.AWAITING_APPROVAL, Phase.BLOCKED}
-        return not self.settled and self.phase not in waits
+        return not self.settled and self.phase not in WAITING
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def _sync(body: Body) -> SyncRecord:
         status = RosterSyncStatus.from_dict(body.get("status") or {})
     except ValidationError:
         status = RosterSyncStatus()
-    waits = status.phase in {Phase.AWAITING_APPROVAL, Phase.BLOCKED}
+    waits = status.phase in WAITING
     approved = find(status.conditions, "Approved")
     plan = status.plan
     held = STAGED_FINALIZER in (meta.get("finalizers") or ())
