@@ -46,17 +46,18 @@ def cluster() -> dict[str, str]:
     headline("A cluster")
     local("up")
     headline("Images: the operator's, and one with PostgreSQL and the sample SIS")
-    local("image")
-    said = run([sys.executable, "-m", "deploy.local", "image", "--output", "json"])
-    found: dict[str, str] = json.loads(said[said.index("{") :])
+    found: dict[str, str] = json.loads(local("image", "--output", "json"))
     return found
 
 
-def local(command: str) -> None:
-    """Run the cluster tool in the person's sight."""
+def local(*arguments: str) -> str:
+    """Run the cluster tool in the person's sight: its progress goes to stderr. Gives its answer on stdout."""
     sys.stdout.flush()
-    if subprocess.run([sys.executable, "-m", "deploy.local", command], cwd=ROOT, check=False).returncode:
-        raise DemoError(f"`python3 -m deploy.local {command}` failed.")
+    command = [sys.executable, "-m", "deploy.local", *arguments]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise DemoError(f"`python3 -m deploy.local {' '.join(arguments)}` failed.")
+    return done.stdout
 
 
 def namespace(name: str, **labels: str) -> None:

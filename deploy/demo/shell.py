@@ -66,7 +66,7 @@ def run(arguments: Sequence[str], *, given: str | None = None) -> str:
 
 def apply(manifest: str) -> None:
     """Apply YAML or JSON with our own field manager, quietly."""
-    kubectl("apply", "-f", "-", given=manifest)
+    kubectl("apply", "--field-manager=roster-demo", "-f", "-", given=manifest)
 
 
 def template(name: str, /, **values: str) -> str:
