@@ -133,6 +133,7 @@ lock: $(READY) ## Resolve pyproject.toml again into requirements/*.txt (UPGRADE=
 	$(LOCK) requirements/tools.in --all-extras $(if $(UPGRADE),--upgrade) -o requirements/test.txt
 	$(LOCK) --extra demo -c requirements/test.txt --upgrade -o requirements/demo.txt
 	$(LOCK) -c requirements/test.txt --upgrade -o requirements/operator.txt
+	$(subst pyproject.toml,requirements/build.in,$(LOCK)) -o requirements/build.txt
 
 clean: ## Remove what can be made again
 	rm -rf build dist $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .local/tools
