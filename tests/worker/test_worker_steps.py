@@ -23,7 +23,7 @@ from roster_operator.api.sync import EntityCounts, Failure, IssueCount, PlanSumm
 from roster_operator.api.task import Outcome, Step, TestCheck, TestReport, WorkerSummary, WorkerTask
 from roster_operator.oneroster.entities import Entity
 from roster_operator.store.errors import StoreError
-from roster_operator.worker import steps
+from roster_operator.worker import sources
 from roster_operator.worker.__main__ import fit
 from roster_operator.worker.failures import WorkerError, failure_of
 from roster_operator.worker.inputs import MountedSecret
@@ -194,13 +194,13 @@ def test_a_source_that_dies_is_worth_another_try_and_bad_credentials_are_not(wor
 
 
 def _quickly(world: World, task: WorkerTask) -> WorkerSummary:
-    real = steps.rest_settings
+    real = sources.rest_settings
 
     def impatient(*given):
         return replace(real(*given), retry_attempts=2, retry_wait=0.01, retry_budget=2)
 
     sis, database = world.secrets()
-    with patch.object(steps, "rest_settings", impatient):
+    with patch.object(sources, "rest_settings", impatient):
         return run_step(task, sis=sis, database=database)
 
 
@@ -230,7 +230,7 @@ def test_each_fault_of_a_mounted_secret_has_a_reason(world: World, change, reaso
 def test_a_renamed_key_is_told_by_its_name_in_the_secret(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("x")
     with pytest.raises(WorkerError) as refused:
-        MountedSecret(tmp_path, "s").read("client-id", "my-id")
+        MountedSecret(tmp_path, "s", {"client-id": "my-id"}).need("client-id")
     assert "my-id" in refused.value.message
     assert "client-id" not in refused.value.message
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from .connection import RosterConnectionSpec
 from .sync import FINAL, Phase, RosterSyncSpec
 
-SOURCES = ("api",)  # fields of RosterConnectionSpec of which exactly one is set
+SOURCES = ("api", "csv")  # fields of RosterConnectionSpec of which exactly one is set
 MUTABLE_IN_SYNC = frozenset({"approved", "approvedPlan", "rejected"})
 
 
@@ -60,9 +60,35 @@ def connection_rules() -> list[Rule]:
         ),
         Rule(
             ("spec", "api"),
-            f"{secure}self.auth.tokenURL.startsWith('https://')",
+            f"{secure}!has(self.auth.tokenURL) || self.auth.tokenURL.startsWith('https://')",
             "tokenURL must be https, unless allowInsecure is true (which the operator's configuration must permit too)",
             ".auth.tokenURL",
+        ),
+        Rule(
+            ("spec", "api"),
+            "self.provider in ['InfiniteCampus', 'ClassLink'] || has(self.auth.tokenURL) || "
+            "(has(self.auth.type) && self.auth.type != 'OAuth2')",
+            "tokenURL is needed for OAuth2 with this provider",
+            ".auth.tokenURL",
+        ),
+        Rule(
+            ("spec", "api"),
+            "!has(self.basePath) || self.version != 'Auto'",
+            "basePath needs a version: a path of one's own cannot be asked for its version",
+            ".basePath",
+        ),
+        *(
+            Rule(
+                at,
+                "self.all(key, size(key) > 0 && size(key) <= 64)",
+                "a name has 1 to 64 characters",
+            )
+            for at in (("spec", "api", "parameters"), ("spec", "api", "query"), ("spec", "roleMapping"))
+        ),
+        Rule(
+            ("spec", "csv"),
+            "has(self.sftp) != has(self.upload)",
+            "exactly one of sftp and upload is needed",
         ),
         Rule(
             ("spec", "testInterval"),

@@ -8,9 +8,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .connection import Condition, DatabaseRef, Name
+from .connection import Condition, DatabaseRef
 from .limits import LimitHit, Limits
 from .model import Model, Observed
+from .sources import Name
 
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 Digest = Annotated[str, Field(max_length=71, pattern=DIGEST_PATTERN)]
@@ -22,6 +23,7 @@ class Mode(StrEnum):
     """What is pulled."""
 
     FULL = "Full"
+    DELTA = "Delta"
 
 
 class Phase(StrEnum):
@@ -55,11 +57,24 @@ class Rejected(Model):
     )
 
 
+class SyncSource(Model):
+    """What this sync reads, where the connection alone does not say it."""
+
+    upload: Digest | None = Field(
+        default=None, description="Digest of an uploaded OneRoster CSV zip, for connections with csv.upload."
+    )
+
+
 class RosterSyncSpec(Model):
     """What a person asks for. All but approved, approvedPlan and rejected is immutable."""
 
     connection_ref: ConnectionRef = Field(description="The RosterConnection to pull from.")
-    mode: Mode = Field(default=Mode.FULL, description="Full: everything is pulled.")
+    mode: Mode = Field(
+        default=Mode.FULL,
+        description="Full: everything is pulled. Delta: what changed since the last merged sync; it removes only what "
+        "the source marks as tobedeleted.",
+    )
+    source: SyncSource | None = Field(default=None, description="What to read, for connections with csv.upload.")
     approved: bool = Field(default=False, description="true merges the plan that status shows.")
     approved_plan: Digest | None = Field(
         default=None,

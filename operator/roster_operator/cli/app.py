@@ -22,7 +22,7 @@ from roster_operator.store.merge import PlanChanged
 from roster_operator.store.tables import BY_ENTITY
 from roster_operator.worker.decisions import beyond
 from roster_operator.worker.failures import WorkerError, failure_of
-from roster_operator.worker.inputs import Credentials, api_source, credentials_in
+from roster_operator.worker.inputs import ManifestSecret, NoSecret, SecretValues
 
 from . import engine as engines
 from .embedded import EmbeddedPostgresError
@@ -104,9 +104,9 @@ def _policy(allow_address: list[str], allow_insecure: bool) -> Policy:
     return Policy(allow_addresses=allow_address, allow_insecure=allow_insecure)
 
 
-def _credentials(connection: Connection, filename: Path, secret: Path | None) -> Credentials:
-    name = api_source(connection.spec).auth.secret_ref.name
-    return credentials_in(secret_values(secret or filename, name), connection.spec)
+def _source_secret(connection: Connection, filename: Path, secret: Path | None) -> SecretValues:
+    use = connection.spec.secret()
+    return NoSecret() if use is None else ManifestSecret(secret_values(secret or filename, use.name), use)
 
 
 @app.command("test")
@@ -121,9 +121,9 @@ def check_connection(
     """Test the connection, step by step. Nothing is stored."""
     with _told():
         connection = connection_from(filename)
-        credentials = _credentials(connection, filename, secret)
+        values = _source_secret(connection, filename, secret)
         with engines.engine(connection, database, _policy(allow_address, allow_insecure)) as engine:
-            report = engine.test(credentials)
+            report = engine.test(values)
     if output is Output.JSON:
         print_json("Test", {"test": report.to_dict()})
     else:
@@ -146,7 +146,7 @@ def stage(
     """Pull everything, stage it, and print the plan. Nothing is merged; exit code 3: it waits for you."""
     with _told():
         connection = connection_from(filename)
-        credentials = _credentials(connection, filename, secret)
+        values = _source_secret(connection, filename, secret)
         with (
             engines.engine(connection, database, _policy(allow_address, allow_insecure)) as engine,
             Progress(
@@ -166,7 +166,7 @@ def stage(
                 bars.start_task(tasks[entity])
                 bars.update(tasks[entity], completed=records, total=total)
 
-            name, staged = engine.stage(credentials, progress)
+            name, staged = engine.stage(values, progress)
     if output is Output.JSON:
         print_json("Stage", {"run": str(name.run), "sync": name.name, **plan_document(staged.plan, staged.hits)})
     else:

@@ -13,7 +13,7 @@ from rich.table import Table
 from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy
 from roster_operator.store.merge import Merged
-from roster_operator.worker.inputs import Credentials
+from roster_operator.worker.inputs import ManifestSecret, SecretValues
 from roster_sample_sis import SampleSIS, generate
 from roster_sample_sis.variants import lost_a_fifth, one_percent_changed
 
@@ -66,7 +66,7 @@ def tell(users: int) -> None:
             urls[MERGE_URL_KEY],
             Policy(allow_addresses=[_LOOPBACK], allow_insecure=True),
         )
-        credentials = Credentials("demo", password)
+        credentials = _credentials(spec, password)
         _say(2, "Test the connection")
         print_test(engine.test(credentials))
         _sync(engine, credentials, 3, "The first sync: everything is new, and waits for a person")
@@ -95,7 +95,13 @@ def tell(users: int) -> None:
     )
 
 
-def _sync(engine: Engine, credentials: Credentials, number: int, headline: str) -> None:
+def _credentials(spec: RosterConnectionSpec, password: str) -> SecretValues:
+    use = spec.secret()
+    assert use is not None
+    return ManifestSecret({"client-id": "demo", "client-secret": password}, use)
+
+
+def _sync(engine: Engine, credentials: SecretValues, number: int, headline: str) -> None:
     _say(number, headline)
     name, staged = engine.stage(credentials, _quiet)
     print_plan(staged.plan, staged.hits)

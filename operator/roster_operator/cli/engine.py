@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 import psycopg
 
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestReport
-from roster_operator.oneroster.rest import RestSource
 from roster_operator.store import merge as merging
 from roster_operator.store import migrate, review, runs, tenants
 from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
 from roster_operator.worker import check
 from roster_operator.worker.failures import WorkerError
-from roster_operator.worker.inputs import Credentials, rest_settings
+from roster_operator.worker.inputs import SecretValues
 from roster_operator.worker.pull import Progress
+from roster_operator.worker.sources import open_for_test, open_source
 from roster_operator.worker.stage import Staged, recorded, stage
 
 from .embedded import default_database
@@ -38,7 +38,7 @@ class Engine:
     merge_url: str
     policy: Policy
 
-    def test(self, credentials: Credentials) -> TestReport:
+    def test(self, secret: SecretValues) -> TestReport:
         """Test Connection."""
 
         def claim() -> None:
@@ -46,9 +46,10 @@ class Engine:
                 self._claim(conn)
 
         problem = check.problem_of(claim)
-        return check.look_at(rest_settings(self.connection.spec, credentials, self.policy), problem)
+        with open_for_test(self.connection.spec, secret, self.policy) as source:
+            return check.look_at(source, problem)
 
-    def stage(self, credentials: Credentials, progress: Progress) -> tuple[RunName, Staged]:
+    def stage(self, secret: SecretValues, progress: Progress) -> tuple[RunName, Staged]:
         """Pull and stage under a new run."""
         started = datetime.now(UTC)
         name = RunName(
@@ -56,7 +57,7 @@ class Engine:
         )
         with (
             connect(self.stage_url) as conn,
-            RestSource(rest_settings(self.connection.spec, credentials, self.policy)) as source,
+            open_source(self.connection.spec, secret, self.policy) as source,
         ):
             self._claim(conn)
             return name, stage(source, conn, name, 1, self.connection.spec.limits, progress)

@@ -66,12 +66,22 @@ def connection_from(path: Path) -> Connection:
             for e in error.errors(include_input=False)[:5]
         )
         raise ManifestError(f"{path}: {wrong}") from None
-    if spec.api is None:
-        raise ManifestError(f"{path}: spec.api is missing; exactly one source is needed.")
-    api = spec.api
-    if not api.allow_insecure and not (api.endpoint.startswith("https:") and api.auth.token_url.startswith("https:")):
-        raise ManifestError(f"{path}: spec.api.endpoint and auth.tokenURL must be https, unless allowInsecure is set.")
+    _refuse_like_the_api_server(path, spec)
     return Connection(str(metadata.get("namespace") or "default"), str(metadata["name"]), spec)
+
+
+def _refuse_like_the_api_server(path: Path, spec: RosterConnectionSpec) -> None:
+    """The CEL rules of the CRD that concern a source, for files that never meet an API server."""
+    if (spec.api is None) == (spec.csv is None):
+        raise ManifestError(f"{path}: exactly one source is needed: spec.api or spec.csv.")
+    if spec.csv is not None and (spec.csv.sftp is None) == (spec.csv.upload is None):
+        raise ManifestError(f"{path}: exactly one of spec.csv.sftp and spec.csv.upload is needed.")
+    api = spec.api
+    if api is None:
+        return
+    urls = [api.endpoint, *([api.auth.token_url] if api.auth.token_url else [])]
+    if not api.allow_insecure and not all(url.startswith("https:") for url in urls):
+        raise ManifestError(f"{path}: spec.api.endpoint and auth.tokenURL must be https, unless allowInsecure is set.")
 
 
 def secret_values(path: Path, name: str) -> dict[str, str]:

@@ -12,7 +12,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from roster_operator.api.connection import ApiSource
 from roster_operator.api.model import GROUP
 from roster_operator.api.task import (
     DATABASE_SECRET_PATH,
@@ -153,8 +152,9 @@ def _pod(task: WorkerTask, database_secret: str, settings: Settings) -> Body:
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own
         {"name": "database", "mountPath": DATABASE_SECRET_PATH, "readOnly": True},
     ]
-    if task.step in {Step.TEST, Step.STAGE} and task.spec and task.spec.api:
-        volumes.append(_sis_volume(task.spec.api))
+    secret = task.spec.secret() if task.step in {Step.TEST, Step.STAGE} and task.spec else None
+    if secret is not None:
+        volumes.append(_secret_volume("sis", secret.name, secret.keys))
         mounts.append({"name": "sis", "mountPath": SIS_SECRET_PATH, "readOnly": True})
     pod: Body = {
         "restartPolicy": "Never",
@@ -195,12 +195,8 @@ def _pod(task: WorkerTask, database_secret: str, settings: Settings) -> Body:
     return pod
 
 
-def _sis_volume(source: ApiSource) -> Body:
-    ref = source.auth.secret_ref
-    return _secret_volume("sis", ref.name, {ref.client_id_key: "client-id", ref.client_secret_key: "client-secret"})
-
-
-def _secret_volume(volume: str, secret: str, keys: dict[str, str]) -> Body:
-    items: list[dict[str, Any]] = [{"key": key, "path": path} for key, path in keys.items()]
+def _secret_volume(volume: str, secret: str, files: dict[str, str]) -> Body:
+    """`files`: what a file is called, and the key that it holds."""
+    items: list[dict[str, Any]] = [{"key": key, "path": file} for file, key in files.items()]
     # 0440 with fsGroup: the worker's group reads, nobody else.
     return {"name": volume, "secret": {"secretName": secret, "optional": True, "defaultMode": 0o440, "items": items}}

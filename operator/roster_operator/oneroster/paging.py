@@ -7,6 +7,7 @@ stop early: one that counts the page instead of the collection would hide a dist
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -18,6 +19,8 @@ from .entities import Entity
 from .errors import OneRosterError, Reason
 from .http import Response, same_origin
 
+Raw = bytes | memoryview | msgspec.Raw
+
 ERROR_PAST_THE_END = "error past the end"
 LIMITS = (1000, 500, 100)
 _MAX_PAGES = 200_000
@@ -26,12 +29,13 @@ _PAST_THE_END = frozenset({400, 404, 405, 410, 416, 422, 500, 502, 503, 504})
 
 class Page(msgspec.Struct, frozen=True):
     """One page: number from 1, the offset it began at, its records (slices of one body), and the total
-    that the server gave with it, if any."""
+    that the server gave with it, if any. lines: of a file's records, the line (from 1) where each begins."""
 
     number: int
     offset: int
-    records: list[msgspec.Raw]
+    records: Sequence[Raw]
     total: int | None
+    lines: Sequence[int] | None = None
 
 
 class PullReport(msgspec.Struct, frozen=True):
@@ -40,6 +44,8 @@ class PullReport(msgspec.Struct, frozen=True):
 
     total: the server's last word; total_changed: it had another before. revision_changed: the server
     said that its data changed meanwhile. page_limit: the most records it gave at once.
+    delta: only what changed was shown, so what was not shown has not vanished. unproved: the source's
+    own reason why this is no proof, however the numbers look ("HeaderOnly").
     """
 
     entity: Entity
@@ -50,6 +56,8 @@ class PullReport(msgspec.Struct, frozen=True):
     total_changed: bool
     revision_changed: bool
     page_limit: int
+    delta: bool = False
+    unproved: str | None = None
 
 
 class Completeness(msgspec.Struct, frozen=True):
@@ -66,6 +74,8 @@ def completeness(report: PullReport, distinct: int) -> Completeness:
     """
     if report.ended_by is None:
         return Completeness(False, "NotFinished")
+    if report.unproved is not None:
+        return Completeness(False, report.unproved)
     if report.total_changed or report.revision_changed:
         return Completeness(False, "ChangedWhilePaging")
     if distinct != report.records:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from .check import Checker, CheckStep, Facts
+from .decode import Decoder
 from .entities import Entity
 from .http import Timeouts
 from .paging import Completeness, Page, PullReport, completeness
@@ -101,6 +102,18 @@ class RestSource:
         """
         slots = Slots(self._ahead)
         return self._stream(lambda: self._server.walk(entity, slots), slots.release)
+
+    def reading(self, entity: Entity) -> str:  # noqa: ARG002 (a server's records are read the same way everywhere)
+        """Nothing besides version and entity."""
+        return ""
+
+    def offers(self, entity: Entity) -> bool:  # noqa: ARG002
+        """A server has to be asked."""
+        return True
+
+    def decoder(self, entity: Entity) -> Decoder:
+        """Reads one record of an entity from its JSON."""
+        return Decoder(entity, self.version)
 
     def report(self, entity: Entity) -> PullReport:
         """What the last walk through a collection saw; finished only when its pages were exhausted."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 
@@ -23,41 +24,40 @@ def array_literal(values: Sequence[str]) -> str:
     return "{" + ",".join('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values) + "}"
 
 
-class _Arrays(dict[tuple[str, ...], str]):
-    """Literals already made: grades, subjects and orgs repeat through a whole district."""
+class _Remembered(dict[Any, str]):
+    """What was written before: grades, subjects, orgs and dates repeat through a whole district."""
 
     LIMIT = 10_000
 
-    def __missing__(self, key: tuple[str, ...]) -> str:
-        literal = array_literal(key)
+    def __init__(self, write: Callable[[Any], str]) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, key: Any) -> str:
+        text = self._write(key)
         if len(self) < self.LIMIT:
-            self[key] = literal
-        return literal
+            self[key] = text
+        return text
 
 
-def _writer(kind: Kind) -> Callable[[object], str]:
-    if kind is Kind.BOOLEAN:
-        return lambda v: _NULL if v is None else ("t" if v else "f")
-    if kind is Kind.INTEGER:
-        return lambda v: _NULL if v is None else str(v)
-    if kind is Kind.DATE:
-
-        def write_date(v: object) -> str:
-            return v.isoformat() if isinstance(v, date) else _NULL
-
-        return write_date
-    if kind is Kind.TIMESTAMP:
-
-        def write_timestamp(v: object) -> str:
-            return v.isoformat() if isinstance(v, datetime) else _NULL
-
-        return write_timestamp
-    if kind is Kind.ARRAY:
-        arrays = _Arrays()
-        return lambda v: _NULL if v is None else arrays[tuple(v)]  # pyright: ignore[reportArgumentType]
-    if kind is Kind.JSON:
-        return lambda v: _NULL if v is None else _json(v).decode()
-    return lambda v: _NULL if v is None else v  # pyright: ignore[reportReturnType]
+def _writer(kind: Kind) -> Callable[[Any], str] | None:
+    """How a value that is not None is written; None for text, which stands as it is."""
+    match kind:
+        case Kind.TEXT:
+            return None
+        case Kind.BOOLEAN:
+            return lambda v: "t" if v else "f"
+        case Kind.INTEGER:
+            return str
+        case Kind.DATE:
+            return _Remembered(date.isoformat).__getitem__
+        case Kind.TIMESTAMP:
+            return _Remembered(datetime.isoformat).__getitem__
+        case Kind.ARRAY:
+            arrays = _Remembered(array_literal)
+            return lambda v: arrays[tuple(v)]
+        case Kind.JSON:
+            return lambda v: _json(v).decode()
 
 
 class RowWriter:
@@ -65,10 +65,16 @@ class RowWriter:
 
     def __init__(self, kinds: Iterable[Kind]) -> None:
         self._writers = tuple(_writer(kind) for kind in kinds)
+        # Most columns are text: only the others are worth a call.
+        self._others = tuple((at, write) for at, write in enumerate(self._writers) if write is not None)
 
-    def line(self, values: Sequence[object]) -> str:
+    def line(self, values: Sequence[Any]) -> str:
         """One row, not yet escaped. Only `encode` may read it."""
-        return _FIELD.join([write(value) for write, value in zip(self._writers, values, strict=True)])
+        cells: list[str] = [_NULL if value is None else value for _, value in zip(self._writers, values, strict=True)]
+        for at, write in self._others:
+            if values[at] is not None:
+                cells[at] = write(values[at])
+        return _FIELD.join(cells)
 
     @staticmethod
     def encode(lines: Sequence[str]) -> bytes:

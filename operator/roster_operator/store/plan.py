@@ -154,7 +154,7 @@ def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
         removable = table.entity in run.removable
         counts: Counter[str] = Counter()
         digest.update(f"{table.entity}\n".encode())
-        for lines in _effects(conn, run, table, tenant, pulled=bool(facts.get("pulled"))):
+        for lines in _effects(conn, run, table, tenant, pulled=bool(facts.get("pulled")) and not facts.get("delta")):
             for letter, count in Counter([line[0] for line in lines]).items():
                 counts[_ACTIONS[letter]] += count
             kept = lines if removable else [line for line in lines if _ACTIONS[line[0]] not in REMOVALS]

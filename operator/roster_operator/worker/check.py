@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from roster_operator.api.sync import Failure
 from roster_operator.api.task import TestCheck, TestReport
 from roster_operator.oneroster.check import CheckStep, Facts
-from roster_operator.oneroster.rest import RestSource
-from roster_operator.oneroster.settings import RestSettings
+from roster_operator.oneroster.source import Testable
 from roster_operator.store.errors import StoreError
 
 from .failures import WorkerError, failure, failure_of
@@ -28,11 +27,10 @@ def problem_of(claim: Callable[[], None]) -> Failure | None:
     return None
 
 
-def look_at(settings: RestSettings, database: Failure | None) -> TestReport:
-    """Go through the source, step by step. Raises OneRosterError where the settings make no sense."""
-    with RestSource(settings) as source:
-        steps = list(source.check())
-        return report(steps, source.facts, database)
+def look_at(source: Testable, database: Failure | None) -> TestReport:
+    """Go through the source, step by step."""
+    steps = list(source.check())
+    return report(steps, source.facts, database)
 
 
 def report(steps: Iterable[CheckStep], facts: Facts, database: Failure | None) -> TestReport:

@@ -22,6 +22,7 @@ class Pull:
     restarts: int = 0
     complete: bool = False
     reason: str | None = None
+    delta: bool = False  # only changes were shown: what was not shown has not vanished
     staged: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def judge(pulls: Mapping[str, Pull], active: Mapping[str, int]) -> dict[str, Pul
     """An entity that came empty while rows of it are merged is a broken source, not an empty district."""
     return {
         entity: replace(pull, complete=False, reason="came empty, and merged rows exist")
-        if pull.pulled and not pull.received and active.get(entity, 0)
+        if pull.pulled and not pull.delta and not pull.received and active.get(entity, 0)
         else pull
         for entity, pull in pulls.items()
     }

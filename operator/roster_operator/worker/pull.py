@@ -18,13 +18,12 @@ import psycopg
 import xxhash
 from numpy.typing import NDArray
 
-from roster_operator.oneroster.decode import Decoder
 from roster_operator.oneroster.entities import OPTIONAL, Entity
 from roster_operator.oneroster.errors import OneRosterError, Reason
 from roster_operator.oneroster.paging import Page, completeness
 from roster_operator.oneroster.records import Record, canonical
 from roster_operator.oneroster.references import REFERENCES, ReferenceField
-from roster_operator.oneroster.rest import RestSource
+from roster_operator.oneroster.source import Source
 from roster_operator.store.seen import SeenIndex
 from roster_operator.store.stage import Issue, Stage, TableStage, missing_merged
 from roster_operator.store.tables import BY_ENTITY
@@ -88,7 +87,7 @@ class EntityPull:
 
     def __init__(
         self,
-        source: RestSource,
+        source: Source,
         conn: psycopg.Connection,
         stage: Stage,
         entity: Entity,
@@ -102,12 +101,14 @@ class EntityPull:
         self._table = BY_ENTITY[entity.value]
         self._known = known
         self._progress = progress
-        self._seed = _id_hash(f"{READING}/{source.version}/{entity.value}")
+        self._seed = _id_hash(f"{READING}/{source.version}/{entity.value}/{source.reading(entity)}")
         self._index = SeenIndex.load(conn, self._table)
         self.active = self._index.active
 
     def run(self) -> Pull:
         """Stage the entity. Raises OneRosterError, StoreError."""
+        if not self._source.offers(self._entity):
+            return Pull(pulled=False)
         for restart in range(RESTARTS + 1):
             self._begin()
             try:
@@ -133,7 +134,7 @@ class EntityPull:
 
     def _begin(self) -> None:
         self._rows: TableStage = self._stage.table(self._table)
-        self._decode = Decoder(self._entity, self._source.version)
+        self._decode = self._source.decoder(self._entity)
         self._issues: list[Issue] = []
         self._suspects: list[_Suspect] = []
         self._ids = array("Q")  # hashes of the ids of all misses that have one
@@ -169,7 +170,8 @@ class EntityPull:
         for position in misses:
             record, sourced_id, problems, secret = self._decode(page.records[position])
             for problem in problems:
-                self._issues.append(Issue(entity, sourced_id, problem.code, problem.severity, problem.field, number))
+                place = number if page.lines is None else page.lines[position]
+                self._issues.append(Issue(entity, sourced_id, problem.code, problem.severity, problem.field, place))
             if sourced_id is None:
                 self._nameless += 1
                 continue
@@ -286,6 +288,7 @@ class EntityPull:
             restarts=restarts,
             complete=proof.complete,
             reason=reason,
+            delta=report.delta,
             staged=self._rows.rows,
         )
 

@@ -11,7 +11,7 @@ import psycopg
 
 from roster_operator.api.limits import LimitHit, Limits
 from roster_operator.oneroster.entities import Entity
-from roster_operator.oneroster.rest import RestSource
+from roster_operator.oneroster.source import Source
 from roster_operator.store import plan as plans
 from roster_operator.store import runs
 from roster_operator.store.errors import DiscardedError, FencedError, StoreError, translated
@@ -58,7 +58,7 @@ def recorded(run: Run, limits: Limits) -> Staged:
 
 
 def stage(
-    source: RestSource, conn: psycopg.Connection, name: RunName, attempt: int, limits: Limits, progress: Progress
+    source: Source, conn: psycopg.Connection, name: RunName, attempt: int, limits: Limits, progress: Progress
 ) -> Staged:
     """Pull and stage. Safe to run again: a new attempt begins anew and fences the old one.
 
@@ -97,7 +97,7 @@ def _taken_away(conn: psycopg.Connection, opened: Stage) -> StoreError | None:
 
 
 def _pull_all(
-    source: RestSource, conn: psycopg.Connection, opened: Stage, progress: Progress
+    source: Source, conn: psycopg.Connection, opened: Stage, progress: Progress
 ) -> tuple[dict[str, Pull], dict[str, int]]:
     pulls: dict[str, Pull] = {}
     active: dict[str, int] = {}

@@ -23,7 +23,6 @@ from roster_operator.api.task import (
     WorkerSummary,
     WorkerTask,
 )
-from roster_operator.oneroster.rest import RestSource
 from roster_operator.store import runs
 from roster_operator.store.database import connect
 from roster_operator.store.errors import AlreadyStagedError
@@ -34,8 +33,9 @@ from roster_operator.store.runs import RunName
 from . import check
 from .decisions import beyond
 from .failures import WorkerError, failure_of
-from .inputs import MountedSecret, credentials_from, rest_settings
+from .inputs import MountedSecret, mounted_source_secret
 from .progress import ProgressLines
+from .sources import open_for_test, open_source
 from .stage import AlreadyMerged, Staged, answer_before, stage
 
 T = TypeVar("T")
@@ -59,12 +59,13 @@ def _test(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     spec = _given(task.spec, "spec")
 
     def claim() -> None:
-        with connect(MountedSecret(database, _database_secret(task)).read(STAGE_URL_KEY)) as conn:
+        with connect(MountedSecret(database, _database_secret(task)).need(STAGE_URL_KEY)) as conn:
             _claim(conn, task)
 
     problem = check.problem_of(claim)
     summary = _summary(task, Outcome.TESTED)
-    summary.test = check.look_at(rest_settings(spec, credentials_from(sis, spec), task.policy), problem)
+    with open_for_test(spec, mounted_source_secret(sis, spec.secret()), task.policy) as source:
+        summary.test = check.look_at(source, problem)
     summary.version = summary.test.version
     return summary
 
@@ -72,14 +73,13 @@ def _test(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
 def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     spec = _given(task.spec, "spec")
     name = run_name(task)
-    with connect(MountedSecret(database, _database_secret(task)).read(STAGE_URL_KEY)) as conn:
+    with connect(MountedSecret(database, _database_secret(task)).need(STAGE_URL_KEY)) as conn:
         _claim(conn, task)
         result: Staged | AlreadyMerged | None = answer_before(conn, name, task.limits)
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
         if result is None:
-            credentials = credentials_from(sis, spec)
-            with RestSource(rest_settings(spec, credentials, task.policy)) as source:
+            with open_source(spec, mounted_source_secret(sis, spec.secret()), task.policy) as source:
                 try:
                     result = stage(source, conn, name, task.attempt, task.limits, ProgressLines())
                 except AlreadyStagedError:
@@ -101,7 +101,7 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
 def _merge(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
     order = _given(task.order, "order")
     approval = {"digest": order.digest, "by": order.by, "via": order.via, "at": order.at.isoformat()}
-    with connect(MountedSecret(database, _database_secret(task)).read(MERGE_URL_KEY)) as conn:
+    with connect(MountedSecret(database, _database_secret(task)).need(MERGE_URL_KEY)) as conn:
         result = merge(conn, run_name(task).run, order.digest, approval)
     summary = _summary(task, Outcome.PLAN_CHANGED if isinstance(result, PlanChanged) else Outcome.MERGED)
     summary.plan = plan_summary(result.plan, beyond(result.plan, task.limits))
@@ -111,7 +111,7 @@ def _merge(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
 
 
 def _discard(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
-    with connect(MountedSecret(database, _database_secret(task)).read(STAGE_URL_KEY)) as conn:
+    with connect(MountedSecret(database, _database_secret(task)).need(STAGE_URL_KEY)) as conn:
         state = runs.discard(conn, run_name(task), task.discard_reason)
     return _summary(task, Outcome.MERGED if state == "Merged" else Outcome.DISCARDED)
 

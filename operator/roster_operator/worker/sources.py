@@ -1,0 +1,65 @@
+"""From a connection's spec to the source that it describes. The one place that knows every kind of source."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from roster_operator.api.connection import RosterConnectionSpec
+from roster_operator.api.sources import CLIENT_ID, CLIENT_SECRET, ApiSource
+from roster_operator.api.task import Policy
+from roster_operator.oneroster.rest import RestSource
+from roster_operator.oneroster.settings import RestSettings
+from roster_operator.oneroster.source import Source, Testable
+
+from .failures import WorkerError
+from .inputs import SecretValues
+
+
+@contextmanager
+def open_source(spec: RosterConnectionSpec, secret: SecretValues, policy: Policy) -> Generator[Source]:
+    """The source, ready to be read. Raises WorkerError, OneRosterError."""
+    if spec.api is not None:
+        with RestSource(rest_settings(spec.api, secret, policy)) as source:
+            yield source
+        return
+    raise _no_source()
+
+
+@contextmanager
+def open_for_test(spec: RosterConnectionSpec, secret: SecretValues, policy: Policy) -> Generator[Testable]:
+    """The source, ready for Test Connection. Raises WorkerError, OneRosterError."""
+    if spec.api is not None:
+        with RestSource(rest_settings(spec.api, secret, policy)) as source:
+            yield source
+        return
+    raise _no_source()
+
+
+def _no_source() -> WorkerError:
+    return WorkerError("SourceMissing", "The connection names no source.", "Set spec.api or spec.csv.")
+
+
+def rest_settings(api: ApiSource, secret: SecretValues, policy: Policy) -> RestSettings:
+    """The server as the spec describes it, within what the operator permits. Raises WorkerError."""
+    if api.allow_insecure and not policy.allow_insecure:
+        raise WorkerError(
+            "InsecureNotPermitted",
+            "spec.api.allowInsecure is set, and the operator's configuration does not permit http.",
+            "Use https, or have the platform team set allowInsecure in the operator's configuration.",
+        )
+    return RestSettings(
+        endpoint=api.endpoint,
+        token_url=api.auth.token_url or "",
+        client_id=secret.need(CLIENT_ID),
+        client_secret=secret.need(CLIENT_SECRET),
+        version=api.version.value,
+        scopes=tuple(api.auth.scopes),
+        page_size=api.page_size or 1000,
+        max_concurrency=api.max_concurrency or 1,
+        requests_per_second=api.requests_per_second,
+        ca_bundle=api.ca_bundle,
+        allow_addresses=tuple(ipaddress.ip_network(cidr) for cidr in policy.allow_addresses),
+        allow_insecure=api.allow_insecure,
+    )
