@@ -249,10 +249,12 @@ class Sync:
 
     def reasons(self) -> list[str]:
         """The reasons of its Events, in the order of their time."""
-        found = sorted(
-            self.district.events("RosterSync", self.name),
-            key=lambda event: event.get("eventTime") or event.get("lastTimestamp") or "",
-        )
+
+        def when(event: dict[str, Any]) -> tuple[str, int]:
+            # Times are whole seconds; within one, etcd's own count says what was written first.
+            return event["lastTimestamp"], int(event["metadata"]["resourceVersion"])
+
+        found = sorted(self.district.events("RosterSync", self.name), key=when)
         return [event["reason"] for event in found]
 
     def staged_tables(self) -> int:
