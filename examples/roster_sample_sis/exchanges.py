@@ -1,6 +1,7 @@
 """What passes between the server and whatever bends its behaviour: a request, a listing, an answer.
 
-Faults (and servers with odd habits) see exactly these three, one after the other, and may change them.
+Faults (and servers with odd habits) see exactly these three, one after the other, and may change them (of a request
+its query).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Request:
 
     method: str
     path: str
-    query: Mapping[str, str]
+    query: dict[str, str]
     headers: Mapping[str, str]
     origin: str
     tokens: Tokens

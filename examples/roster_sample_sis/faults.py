@@ -220,6 +220,40 @@ class Empty(Fault):
 
 
 @dataclass
+class IgnoreFilter(Fault):
+    """The filter is read and forgotten: every record comes."""
+
+    name: ClassVar[str] = "ignore-filter"
+
+    def before(self, request: Request) -> Answer | None:
+        request.query.pop("filter", None)
+        return None
+
+
+@dataclass
+class RefuseFilter(Fault):
+    """400 to a request with a filter."""
+
+    name: ClassVar[str] = "refuse-filter"
+
+    def before(self, request: Request) -> Answer | None:
+        if "filter" not in request.query:
+            return None
+        return error(HTTPStatus.BAD_REQUEST, "This server has no filters.", "invalid_filter_field", request.version)
+
+
+@dataclass
+class EmptyFilter(Fault):
+    """An empty list and a total of 0 to a request with a filter, whatever it asks for."""
+
+    name: ClassVar[str] = "empty-filter"
+
+    def listing(self, request: Request, listing: Listing) -> None:
+        if "filter" in request.query:
+            listing.rows, listing.total = (), 0
+
+
+@dataclass
 class ExpireTokens(Fault):
     """Once, at the page after `after` pages, all tokens given out so far have expired; `status` is what is said."""
 
@@ -281,6 +315,9 @@ KINDS: Mapping[str, type[Fault]] = {
         WrongTotal,
         NoTotal,
         Empty,
+        IgnoreFilter,
+        RefuseFilter,
+        EmptyFilter,
         ExpireTokens,
         IgnoreLimit,
         ForeignNext,

@@ -1,0 +1,41 @@
+"""How far the merged rows reach: what a delta has to be asked from. It stands beside the data, never in Kubernetes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+
+from .tables import TABLES
+
+
+@dataclass(frozen=True)
+class Reach:
+    """newest: per entity the latest date_last_modified of a merged row, where any has one. pulled: when the pull of
+    the newest merged run began."""
+
+    newest: dict[str, datetime]
+    pulled: datetime
+
+
+def reach(conn: psycopg.Connection) -> Reach | None:
+    """The reach of the login's own tenant, or None before its first merge."""
+    row = conn.execute(
+        "select started_at from roster.sync_run where tenant = (select roster.session_tenant()) and state = 'Merged'"
+        " order by data_version desc limit 1"
+    ).fetchone()
+    if row is None:
+        return None
+    newest: dict[str, datetime] = {}
+    for table in TABLES:
+        found = conn.execute(
+            sql.SQL(
+                "select max(date_last_modified) from {} where tenant = (select roster.session_tenant())"
+                " and source = 'SIS'"
+            ).format(sql.Identifier("roster", table.name))
+        ).fetchone()
+        if found is not None and found[0] is not None:
+            newest[table.entity] = found[0]
+    return Reach(newest, row[0])
