@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import uuid
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,86 +10,48 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from roster_operator import __version__
-from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy
-from roster_operator.oneroster.errors import OneRosterError
-from roster_operator.store import migrate as migrating
-from roster_operator.store import tenants
-from roster_operator.store.errors import StoreError
+from roster_operator.api.task import Policy
 from roster_operator.store.merge import PlanChanged
 from roster_operator.store.tables import BY_ENTITY
 from roster_operator.worker.decisions import beyond
-from roster_operator.worker.failures import WorkerError, failure_of
 from roster_operator.worker.inputs import ManifestSecret, NoSecret, SecretValues
 
 from . import engine as engines
-from .embedded import EmbeddedPostgresError
-from .manifests import Connection, ManifestError, connection_from, secret_manifest, secret_values
+from . import owner
+from .manifests import Connection, connection_from, secret_values
 from .output import (
     Output,
     console,
     errors,
     plan_document,
     print_changes,
-    print_failure,
     print_json,
     print_plan,
     print_runs,
     print_test,
 )
-
-FAILED, WAITS = 1, 3
+from .shared import (
+    FAILED,
+    WAITS,
+    AllowAddress,
+    AllowInsecure,
+    ConnectionFile,
+    Database,
+    OutputOption,
+    RunId,
+    SecretFile,
+    told,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="School rosters into PostgreSQL: staged, reviewed, merged.",
 )
-tenant_app = typer.Typer(no_args_is_help=True, help="Tenants and their database logins. Needs the owner's URL.")
-app.add_typer(tenant_app, name="tenant")
-
-ConnectionFile = Annotated[
-    Path, typer.Option("--filename", "-f", exists=True, dir_okay=False, help="YAML file with the RosterConnection.")
-]
-SecretFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--secret",
-        exists=True,
-        dir_okay=False,
-        help="YAML file with the Secret that the connection names. Default: the same file.",
-    ),
-]
-Database = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        envvar="ROSTER_DATABASE_URL",
-        help="The tenant's login for this step (stage-url, or merge-url for merge). Default: an embedded PostgreSQL.",
-    ),
-]
-OwnerDatabase = Annotated[str, typer.Option("--database", envvar="ROSTER_OWNER_URL", help="The database owner's URL.")]
-AllowAddress = Annotated[
-    list[str], typer.Option("--allow-address", help="CIDR range that the source may have, beyond public addresses.")
-]
-AllowInsecure = Annotated[bool, typer.Option("--allow-insecure", help="Permit connections that ask for http.")]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
-RunId = Annotated[uuid.UUID, typer.Argument(metavar="RUN", help="The run's id, as `roster stage` printed it.")]
-
-
-@contextmanager
-def _told() -> Generator[None]:
-    """Errors become a reason, a sentence, a next step, and exit code 1."""
-    try:
-        yield
-    except (OneRosterError, StoreError, WorkerError) as error:
-        print_failure(failure_of(error))
-    except EmbeddedPostgresError as error:
-        errors.print(f"[bold red]{error.reason}[/]: {error.message} {error.next_step}", highlight=False)
-    except ManifestError as error:
-        errors.print(f"[bold red]ManifestInvalid[/]: {error}", highlight=False)
-    else:
-        return
-    raise typer.Exit(FAILED)
+app.command()(owner.migrate)
+app.add_typer(owner.tenant_app, name="tenant")
+app.add_typer(owner.reader_app, name="reader")
+app.add_typer(owner.access_app, name="access")
 
 
 def _policy(allow_address: list[str], allow_insecure: bool) -> Policy:
@@ -119,7 +78,7 @@ def check_connection(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Test the connection, step by step. Nothing is stored."""
-    with _told():
+    with told():
         connection = connection_from(filename)
         values = _source_secret(connection, filename, secret)
         with engines.engine(connection, database, _policy(allow_address, allow_insecure)) as engine:
@@ -144,7 +103,7 @@ def stage(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Pull everything, stage it, and print the plan. Nothing is merged; exit code 3: it waits for you."""
-    with _told():
+    with told():
         connection = connection_from(filename)
         values = _source_secret(connection, filename, secret)
         with (
@@ -194,7 +153,7 @@ def review(
     """Show a staged plan; with --entity also its records, old and new. Those are personal data."""
     if entity is not None and entity not in BY_ENTITY:
         raise typer.BadParameter(f"one of {', '.join(BY_ENTITY)}", param_hint="--entity")
-    with _told(), engines.engine(connection_from(filename), database, Policy()) as engine:
+    with told(), engines.engine(connection_from(filename), database, Policy()) as engine:
         found, staged, changes = engine.review(run, entity=entity, action=action, limit=limit)
     if output is Output.JSON:
         listed = [
@@ -233,7 +192,7 @@ def merge(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Merge exactly what was staged, if its plan still has this digest. Exit code 3: the plan is another one now."""
-    with _told():
+    with told():
         connection = connection_from(filename)
         with engines.engine(connection, database, Policy()) as engine:
             result = engine.merge(run, plan)
@@ -261,7 +220,7 @@ def merge(
 @app.command()
 def discard(run: RunId, filename: ConnectionFile, database: Database = None) -> None:
     """Drop what is staged under a run. A merged run stays merged."""
-    with _told(), engines.engine(connection_from(filename), database, Policy()) as engine:
+    with told(), engines.engine(connection_from(filename), database, Policy()) as engine:
         state = engine.discard(run)
     console.print(state)
 
@@ -274,7 +233,7 @@ def runs(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List the runs of a connection, newest first."""
-    with _told(), engines.engine(connection_from(filename), database, Policy()) as engine:
+    with told(), engines.engine(connection_from(filename), database, Policy()) as engine:
         found = engine.runs(limit)
     if output is Output.JSON:
         print_json(
@@ -297,62 +256,13 @@ def runs(
 
 
 @app.command()
-def migrate(database: OwnerDatabase) -> None:
-    """Bring the database's schema up to date. Needs the owner's URL."""
-    with _told():
-        applied = migrating.migrate(database)
-    for migration in applied:
-        console.print(f"applied {migration.name}", highlight=False)
-    console.print(f"Schema version {migrating.newest_version()}.", highlight=False)
-
-
-@tenant_app.command("create")
-def tenant_create(
-    tenant: Annotated[str, typer.Argument(help="The key of the district's rows: spec.tenant, or <namespace>.<name>.")],
-    database: OwnerDatabase,
-    namespace: Annotated[str, typer.Option(help="Namespace of the Secret.")] = "default",
-    secret_name: Annotated[str, typer.Option(help="Name of the Secret.")] = "roster-database",  # noqa: S107
-    host: Annotated[
-        str | None, typer.Option(help="Host and port that the cluster reaches the database by, where yours differ.")
-    ] = None,
-    rotate: Annotated[bool, typer.Option("--rotate", help="New passwords for a tenant that exists.")] = False,
-) -> None:
-    """Make a tenant with its two logins, and print the Secret for its namespace: pipe it into kubectl apply."""
-    with _told():
-        logins = tenants.create(database, tenant, rotate=rotate, host=host)
-        typer.echo(
-            secret_manifest(secret_name, namespace, {STAGE_URL_KEY: logins.stage_url, MERGE_URL_KEY: logins.merge_url}),
-            nl=False,
-        )
-
-
-@tenant_app.command("list")
-def tenant_list(database: OwnerDatabase) -> None:
-    """List the tenants."""
-    with _told():
-        for tenant in tenants.listing(database):
-            console.print(
-                f"{tenant.tenant}  merges: {tenant.data_version}  connection: {tenant.claimed_by or 'nobody'}",
-                highlight=False,
-            )
-
-
-@tenant_app.command("release")
-def tenant_release(tenant: str, database: OwnerDatabase) -> None:
-    """Free a tenant, so that another connection may take it. Its rows stay."""
-    with _told():
-        freed = tenants.release(database, tenant)
-    console.print("Released." if freed else "It was free.")
-
-
-@app.command()
 def demo(
     users: Annotated[int, typer.Option(min=100, max=1_000_000, help="People in the sample district.")] = 2000,
 ) -> None:
     """Show the whole story in seconds: a sample district, an embedded PostgreSQL, two syncs. Leaves nothing behind."""
     from .demo import tell  # noqa: PLC0415  needs the extra `demo`
 
-    with _told():
+    with told():
         tell(users)
 
 

@@ -78,7 +78,7 @@ def create(owner_url: str, tenant: str, *, rotate: bool = False, host: str | Non
                         sql.Identifier(conn.info.dbname), sql.Identifier(login)
                     )
                 )
-            urls.append(_url_for(owner_url, conn, login, password, host))
+            urls.append(url_for(owner_url, conn, login, password, host))
     return Logins(*urls)
 
 
@@ -114,8 +114,8 @@ def login_names(database: str, tenant: str) -> tuple[str, str]:
     return f"roster_{slug}_{mark}_stage", f"roster_{slug}_{mark}_merge"
 
 
-def _url_for(owner_url: str, conn: psycopg.Connection, login: str, password: str, elsewhere: str | None) -> str:
-    """The owner's URL with another login: same host, port, database and TLS settings."""
+def url_for(owner_url: str, conn: psycopg.Connection, login: str, password: str, elsewhere: str | None) -> str:
+    """The owner's URL with another login: same host (unless `elsewhere`), port, database and TLS settings."""
     parts = conninfo.conninfo_to_dict(owner_url)
     keep = {k: str(v) for k, v in parts.items() if k in {"sslmode", "sslrootcert"} and v is not None}
     host = str(parts.get("host") or conn.info.host)

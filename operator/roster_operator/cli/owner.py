@@ -1,0 +1,165 @@
+"""What the database's owner does: the schema, the tenants, the application's logins, and who may use it."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY
+from roster_operator.store import access, readers, tenants
+from roster_operator.store import migrate as migrating
+
+from .manifests import secret_manifest
+from .output import Output, console, print_json
+from .shared import OutputOption, OwnerDatabase, told
+
+tenant_app = typer.Typer(no_args_is_help=True, help="Tenants and their database logins. Needs the owner's URL.")
+reader_app = typer.Typer(no_args_is_help=True, help="The application's own logins. Needs the owner's URL.")
+access_app = typer.Typer(no_args_is_help=True, help="Who may use the application. Needs the owner's URL.")
+
+Tenant = Annotated[str, typer.Argument(help="The key of the district's rows.")]
+User = Annotated[str, typer.Argument(metavar="SOURCEDID", help="The person's sourcedId.")]
+Reason = Annotated[str | None, typer.Option(help="Why; kept beside the grant.")]
+
+
+def migrate(database: OwnerDatabase) -> None:
+    """Bring the database's schema up to date. Needs the owner's URL."""
+    with told():
+        applied = migrating.migrate(database)
+    for migration in applied:
+        console.print(f"applied {migration.name}", highlight=False)
+    console.print(f"Schema version {migrating.newest_version()}.", highlight=False)
+
+
+@tenant_app.command("create")
+def tenant_create(
+    tenant: Annotated[str, typer.Argument(help="The key of the district's rows: spec.tenant, or <namespace>.<name>.")],
+    database: OwnerDatabase,
+    namespace: Annotated[str, typer.Option(help="Namespace of the Secret.")] = "default",
+    secret_name: Annotated[str, typer.Option(help="Name of the Secret.")] = "roster-database",  # noqa: S107
+    host: Annotated[
+        str | None, typer.Option(help="Host and port that the cluster reaches the database by, where yours differ.")
+    ] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="New passwords for a tenant that exists.")] = False,
+) -> None:
+    """Make a tenant with its two logins, and print the Secret for its namespace: pipe it into kubectl apply."""
+    with told():
+        logins = tenants.create(database, tenant, rotate=rotate, host=host)
+        typer.echo(
+            secret_manifest(secret_name, namespace, {STAGE_URL_KEY: logins.stage_url, MERGE_URL_KEY: logins.merge_url}),
+            nl=False,
+        )
+
+
+@tenant_app.command("list")
+def tenant_list(database: OwnerDatabase) -> None:
+    """List the tenants."""
+    with told():
+        for tenant in tenants.listing(database):
+            console.print(
+                f"{tenant.tenant}  merges: {tenant.data_version}  connection: {tenant.claimed_by or 'nobody'}",
+                highlight=False,
+            )
+
+
+@tenant_app.command("release")
+def tenant_release(tenant: str, database: OwnerDatabase) -> None:
+    """Free a tenant, so that another connection may take it. Its rows stay."""
+    with told():
+        freed = tenants.release(database, tenant)
+    console.print("Released." if freed else "It was free.")
+
+
+@reader_app.command("create")
+def reader_create(
+    login: Annotated[str, typer.Argument(help="Name of the new PostgreSQL role.")],
+    database: OwnerDatabase,
+    tenant: Annotated[list[str], typer.Option("--tenant", help="A tenant that it may read. Repeat for more.")] = [],  # noqa: B006  typer copies it
+    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="Every tenant, future ones too.")] = False,
+    namespace: Annotated[str, typer.Option(help="Namespace of the Secret.")] = "default",
+    secret_name: Annotated[str, typer.Option(help="Name of the Secret.")] = "roster-reader",  # noqa: S107
+    host: Annotated[
+        str | None, typer.Option(help="Host and port that the application reaches the database by, where yours differ.")
+    ] = None,
+) -> None:
+    """Make a login that reads the views of roster_app, and print its Secret (key url)."""
+    if all_tenants == bool(tenant):
+        raise typer.BadParameter("one of --tenant and --all-tenants is needed", param_hint="--tenant")
+    with told():
+        url = readers.create(database, login, None if all_tenants else tenant, host=host)
+        typer.echo(secret_manifest(secret_name, namespace, {"url": url}), nl=False)
+
+
+@reader_app.command("list")
+def reader_list(database: OwnerDatabase) -> None:
+    """List the application's logins."""
+    with told():
+        for reader in readers.listing(database):
+            seen = "every tenant" if reader.tenants is None else ", ".join(reader.tenants)
+            console.print(f"{reader.login}  reads: {seen or 'nothing'}", highlight=False)
+
+
+@reader_app.command("drop")
+def reader_drop(login: str, database: OwnerDatabase) -> None:
+    """Take a login away."""
+    with told():
+        readers.drop(database, login)
+    console.print("Dropped.")
+
+
+@access_app.command("grant")
+def access_grant(
+    tenant: Tenant,
+    user: User,
+    database: OwnerDatabase,
+    permission: Annotated[list[str], typer.Option("--permission", help="A permission. Repeat for more.")],
+    reason: Reason = None,
+) -> None:
+    """Let an imported person use the application, with these permissions instead of any they had."""
+    with told():
+        access.grant(database, tenant, user, permission, by=_me(), reason=reason)
+    console.print("Granted.")
+
+
+@access_app.command("revoke")
+def access_revoke(tenant: Tenant, user: User, database: OwnerDatabase, reason: Reason = None) -> None:
+    """End a person's access."""
+    with told():
+        access.revoke(database, tenant, user, by=_me(), reason=reason)
+    console.print("Revoked.")
+
+
+@access_app.command("list")
+def access_list(tenant: Tenant, database: OwnerDatabase, output: OutputOption = Output.TABLE) -> None:
+    """List who has or had access. Shows sourcedIds: treat the output as personal data."""
+    with told():
+        found = access.listing(database, tenant)
+    if output is Output.JSON:
+        print_json(
+            "AccessList",
+            {
+                "access": [
+                    {
+                        "userSourcedId": each.user_sourced_id,
+                        "permissions": list(each.permissions),
+                        "grantedBy": each.granted_by,
+                        "grantedAt": each.granted_at.isoformat(),
+                        "revokedBy": each.revoked_by,
+                        "revokedAt": each.revoked_at.isoformat() if each.revoked_at else None,
+                        "reason": each.reason,
+                        "effective": each.effective,
+                    }
+                    for each in found
+                ]
+            },
+        )
+        return
+    for each in found:
+        state = "revoked" if each.revoked_at else "active" if each.effective else "rests: the person is not active"
+        console.print(f"{each.user_sourced_id}  {', '.join(each.permissions)}  {state}", highlight=False)
+
+
+def _me() -> str:
+    return f"{getpass.getuser()} (command line)"

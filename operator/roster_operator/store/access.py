@@ -1,0 +1,77 @@
+"""Who of the imported people may use the application. Nobody, until somebody says so.
+
+Access is kept beside the merged rows and never copied into them, so no sync can grant it. It counts while the person is
+active (view roster_app.access): it ends by itself when they are deactivated, and is back when that is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from .database import connect
+from .errors import StoreError
+
+
+@dataclass(frozen=True)
+class Access:
+    """One person's access. effective: it counts now, as the person is active and it was not revoked."""
+
+    user_sourced_id: str
+    permissions: tuple[str, ...]
+    granted_by: str
+    granted_at: datetime
+    reason: str | None
+    revoked_by: str | None
+    revoked_at: datetime | None
+    effective: bool
+
+
+def grant(url: str, tenant: str, user: str, permissions: Sequence[str], *, by: str, reason: str | None = None) -> None:
+    """Let an active person in, with these permissions instead of any they had. Raises StoreError(PersonUnknown…)."""
+    wanted = list(dict.fromkeys(permissions))
+    if not 1 <= len(wanted) <= 64 or not all(0 < len(each) <= 128 for each in wanted):
+        raise StoreError("PermissionsInvalid", "1 to 64 permissions of at most 128 letters are needed.", "Name them.")
+    with connect(url) as conn, conn.transaction():
+        found = conn.execute(
+            "select status from roster.users where tenant = %s and sourced_id = %s for share", (tenant, user)
+        ).fetchone()
+        if found is None or found[0] != "active":
+            raise StoreError(
+                "PersonUnknown",
+                "The district has no active person with this sourcedId.",
+                "Merge a sync that has the person in it, or check the id.",
+            )
+        conn.execute(
+            "insert into roster.app_access (tenant, user_sourced_id, permissions, granted_by, reason)"
+            " values (%s, %s, %s, %s, %s) on conflict (tenant, user_sourced_id) do update set"
+            " permissions = excluded.permissions, granted_by = excluded.granted_by, granted_at = now(),"
+            " reason = excluded.reason, revoked_by = null, revoked_at = null",
+            (tenant, user, wanted, by, reason),
+        )
+
+
+def revoke(url: str, tenant: str, user: str, *, by: str, reason: str | None = None) -> None:
+    """End a person's access. Raises StoreError(AccessUnknown)."""
+    with connect(url) as conn:
+        done = conn.execute(
+            "update roster.app_access set revoked_by = %s, revoked_at = now(), reason = coalesce(%s, reason)"
+            " where tenant = %s and user_sourced_id = %s and revoked_at is null",
+            (by, reason, tenant, user),
+        )
+        if not done.rowcount:
+            raise StoreError("AccessUnknown", "This person has no access that could end.", "`roster access list`")
+
+
+def listing(url: str, tenant: str) -> list[Access]:
+    """Everybody who has or had access, by sourcedId."""
+    with connect(url) as conn:
+        rows = conn.execute(
+            "select x.user_sourced_id, x.permissions, x.granted_by, x.granted_at, x.reason, x.revoked_by, x.revoked_at,"
+            " x.revoked_at is null and u.status = 'active' and u.enabled_user is not false"
+            " from roster.app_access x left join roster.users u on u.tenant = x.tenant"
+            " and u.sourced_id = x.user_sourced_id where x.tenant = %s order by 1",
+            (tenant,),
+        ).fetchall()
+    return [Access(str(row[0]), tuple(row[1]), *row[2:7], effective=bool(row[7])) for row in rows]

@@ -1,0 +1,68 @@
+"""What the database's owner does with `roster`: the application's logins, and who may use it."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from roster_operator.cli.app import app
+from roster_operator.cli.embedded import EmbeddedPostgres
+from roster_operator.store import tenants
+from roster_operator.store.migrate import migrate
+
+pytestmark = pytest.mark.store
+
+
+def roster(*arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "140", "NO_COLOR": "1"})
+    assert done.exit_code == code, (done.exit_code, done.output)
+    return done.stdout
+
+
+@pytest.fixture
+def owner():
+    with EmbeddedPostgres.temporary(tcp=True) as server:
+        url = server.create_database().owner_url
+        migrate(url)
+        tenants.create(url, "k12.springfield")
+        yield url
+
+
+def test_a_reader_gets_a_secret_that_opens_the_views(owner: str) -> None:
+    made = roster(
+        "reader", "create", "app_one", "--tenant", "k12.springfield", "--namespace", "apps", "--database", owner
+    )
+    secret = yaml.safe_load(made)
+    assert (secret["kind"], secret["metadata"]["namespace"]) == ("Secret", "apps")
+    with psycopg.connect(secret["stringData"]["url"]) as conn:
+        assert conn.execute("select count(*) from roster_app.active_students").fetchone() == (0,)
+        assert conn.execute("select * from roster_app.visible_tenants()").fetchall() == [("k12.springfield",)]
+    assert "app_one  reads: k12.springfield" in roster("reader", "list", "--database", owner)
+    roster("reader", "create", "app_all", "--all-tenants", "--database", owner)
+    assert "app_all  reads: every tenant" in roster("reader", "list", "--database", owner)
+    roster("reader", "create", "app_none", "--database", owner, code=2)
+    roster("reader", "create", "app_both", "--all-tenants", "--tenant", "k12.springfield", "--database", owner, code=2)
+    assert "Dropped" in roster("reader", "drop", "app_one", "--database", owner)
+    roster("reader", "drop", "app_one", "--database", owner, code=1)
+
+
+def test_access_is_granted_listed_and_revoked(owner: str) -> None:
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(
+            "insert into roster.users (tenant, sourced_id, row_hash, first_seen, last_changed, role, given_name,"
+            " family_name, enabled_user) values ('k12.springfield', 'u1', '', now(), now(), 'teacher', 'G', 'F', true)"
+        )
+    place = ("k12.springfield", "u1")
+    roster("access", "grant", *place, "--permission", "read", "--permission", "write", "--database", owner)
+    (found,) = json.loads(roster("access", "list", place[0], "-o", "json", "--database", owner))["access"]
+    assert (found["userSourcedId"], found["permissions"], found["effective"]) == ("u1", ["read", "write"], True)
+    assert found["grantedBy"].endswith("(command line)")
+    assert "u1  read, write  active" in roster("access", "list", place[0], "--database", owner)
+    roster("access", "revoke", *place, "--reason", "left", "--database", owner)
+    assert "u1  read, write  revoked" in roster("access", "list", place[0], "--database", owner)
+    roster("access", "revoke", *place, "--database", owner, code=1)
+    roster("access", "grant", place[0], "nobody", "--permission", "read", "--database", owner, code=1)
