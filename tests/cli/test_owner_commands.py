@@ -50,6 +50,28 @@ def test_a_reader_gets_a_secret_that_opens_the_views(owner: str) -> None:
     roster("reader", "drop", "app_one", "--database", owner, code=1)
 
 
+def test_a_person_and_a_district_are_erased_with_a_receipt_and_retention_runs(owner: str) -> None:
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(
+            "insert into roster.users (tenant, sourced_id, row_hash, first_seen, last_changed, status, inactive_since)"
+            " select 'k12.springfield', 'u' || n, '', now(), now(), case when n < 3 then 'active' else 'inactive' end,"
+            " now() - interval '1 year' from generate_series(1, 4) n"
+        )
+    receipt = json.loads(roster("erase", "k12.springfield", "u1", "-o", "json", "--database", owner))
+    assert receipt["rows"]["users"] == 1
+    roster("erase", "k12.springfield", "u1", "--database", owner, code=1)
+    reaped = json.loads(roster("reap", "-o", "json", "--database", owner))["tenants"]
+    assert [(each["tenant"], each["rows"]) for each in reaped] == [("k12.springfield", {"users": 2})]
+    assert "removed no records" in roster("reap", "--database", owner)
+    roster("tenant", "drop", "k12.springfield", "--confirm", "k12.shelbyville", "--database", owner, code=2)
+    said = roster("tenant", "drop", "k12.springfield", "--confirm", "k12.springfield", "--database", owner)
+    assert "users  1" in said
+    assert "Receipt " in said
+    assert roster("tenant", "list", "--database", owner) == ""
+    with psycopg.connect(owner) as conn:
+        assert conn.execute("select kind from roster.erasure order by 1").fetchall() == [("person",), ("tenant",)]
+
+
 def test_access_is_granted_listed_and_revoked(owner: str) -> None:
     with psycopg.connect(owner, autocommit=True) as conn:
         conn.execute(

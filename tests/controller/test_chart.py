@@ -59,7 +59,8 @@ def test_no_right_on_secrets_and_none_on_everything(objects: list[dict[str, Any]
 
 
 def test_every_pod_is_restricted(objects: list[dict[str, Any]]) -> None:
-    for one in [*of(objects, "Deployment"), *of(objects, "Job")]:
+    reaper = [one["spec"]["jobTemplate"] for one in of(objects, "CronJob")]
+    for one in [*of(objects, "Deployment"), *of(objects, "Job"), *reaper]:
         pod = one["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -69,10 +70,15 @@ def test_every_pod_is_restricted(objects: list[dict[str, Any]]) -> None:
             assert "limits" in container["resources"]
 
 
-def test_only_the_migration_sees_the_owners_secret(objects: list[dict[str, Any]]) -> None:
+def test_only_migration_and_reaper_see_the_owners_secret(objects: list[dict[str, Any]]) -> None:
     (job,) = of(objects, "Job")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert job["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+    (reaper,) = of(objects, "CronJob")
+    assert reaper["spec"]["concurrencyPolicy"] == "Forbid"
+    pod = reaper["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["containers"][0]["command"] == ["roster", "reap"]
     (deployment,) = of(objects, "Deployment")
     assert "secret" not in yaml.safe_dump(deployment["spec"]["template"]["spec"]).lower().replace("database_secret", "").replace("pull_secrets", "").replace("imagepullsecrets", "")  # fmt: skip
 

@@ -49,6 +49,8 @@ app = typer.Typer(
     help="School rosters into PostgreSQL: staged, reviewed, merged.",
 )
 app.command()(owner.migrate)
+app.command("erase")(owner.erase_person)
+app.command()(owner.reap)
 app.add_typer(owner.tenant_app, name="tenant")
 app.add_typer(owner.reader_app, name="reader")
 app.add_typer(owner.access_app, name="access")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY
-from roster_operator.store import access, readers, tenants
+from roster_operator.store import access, erase, readers, retention, tenants
 from roster_operator.store import migrate as migrating
 
 from .manifests import secret_manifest
@@ -70,6 +71,70 @@ def tenant_release(tenant: str, database: OwnerDatabase) -> None:
     with told():
         freed = tenants.release(database, tenant)
     console.print("Released." if freed else "It was free.")
+
+
+@tenant_app.command("drop")
+def tenant_drop(
+    tenant: Tenant,
+    database: OwnerDatabase,
+    confirm: Annotated[str, typer.Option("--confirm", help="The tenant's key once more.")],
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the receipt.")] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Erase a district for good: its rows, its history, what is staged, its two logins. Prints a receipt."""
+    if confirm != tenant:
+        raise typer.BadParameter("it is not the tenant's key", param_hint="--confirm")
+    with told():
+        receipt = erase.district(database, tenant, by=_me(), reason=reason)
+    _print_receipt(receipt, output)
+
+
+def erase_person(
+    tenant: Tenant,
+    user: User,
+    database: OwnerDatabase,
+    discard_staged: Annotated[
+        bool, typer.Option("--discard-staged", help="End the district's waiting syncs, which may hold the person too.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the receipt.")] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Erase one person for good, history included, and print a receipt. Take them out of the SIS first."""
+    with told():
+        receipt = erase.person(database, tenant, user, by=_me(), reason=reason, discard_staged=discard_staged)
+    _print_receipt(receipt, output)
+
+
+def reap(
+    database: OwnerDatabase,
+    staged_days: Annotated[int, typer.Option(min=1, max=3650, help="Discard what has been staged for longer.")] = 30,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Apply retention to every tenant, and clear what dead clusters left staged. Made for a CronJob."""
+    with told():
+        done = retention.reap(database, staged_days=staged_days)
+    if output is Output.JSON:
+        print_json("Reaped", {"tenants": [{**asdict(each), "rows": each.rows} for each in done]})
+        return
+    for each in done:
+        rows = ", ".join(f"{count} {entity}" for entity, count in each.rows.items()) or "no records"
+        what = (
+            "busy, left for next time"
+            if each.busy
+            else (
+                f"removed {rows}; {each.history} entries of history, {each.runs} old runs, {each.stages} overdue stages"
+            )
+        )
+        console.print(f"{each.tenant}  {what}", highlight=False)
+
+
+def _print_receipt(receipt: erase.Receipt, output: Output) -> None:
+    if output is Output.JSON:
+        print_json("ErasureReceipt", {"receipt": str(receipt.receipt), "rows": receipt.rows})
+        return
+    for table, count in receipt.rows.items():
+        console.print(f"{table}  {count}", highlight=False)
+    console.print(f"Receipt {receipt.receipt}", highlight=False)
 
 
 @reader_app.command("create")

@@ -1,0 +1,127 @@
+"""Erasing on demand, with the owner's login: one person, or one district. Each leaves a receipt without personal data.
+
+A person who still stands in the SIS comes back with the next pull: they have to go there first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from .database import connect
+from .errors import StoreError
+from .runs import database_id, jsonb
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What went, by table. `receipt` finds it again in roster.erasure."""
+
+    receipt: UUID
+    rows: dict[str, int]
+
+
+def person(
+    owner_url: str, tenant: str, sourced_id: str, *, by: str, reason: str | None = None, discard_staged: bool = False
+) -> Receipt:
+    """Erase a person: record, demographics, enrollments, access, and every trace in the history.
+
+    discard_staged: end the tenant's syncs that wait, which may hold the person, too.
+    Raises StoreError(TenantUnknown, PersonUnknown, StagedSyncsWait).
+    """
+    with connect(owner_url) as conn, conn.transaction():
+        _lock(conn, tenant)
+        _end_staged(conn, tenant, discard=discard_staged)
+        statements = {
+            "enrollments": "delete from roster.enrollments where tenant = %s and user_sourced_id = %s",
+            "demographics": "delete from roster.demographics where tenant = %s and sourced_id = %s",
+            "app_access": "delete from roster.app_access where tenant = %s and user_sourced_id = %s",
+            "reference_use": "delete from roster.reference_use where tenant = %s and entity = 'users'"
+            " and sourced_id = %s",
+            "change_log": "delete from roster.change_log where tenant = %s and (entity in ('users', 'demographics')"
+            " and sourced_id = %s or entity = 'enrollments' and old ->> 'user_sourced_id' = %s)",
+            "users": "delete from roster.users where tenant = %s and sourced_id = %s",
+        }
+        # A created enrollment's entry has no old row: found by the enrollments that are about to go.
+        created = conn.execute(
+            "delete from roster.change_log l using roster.enrollments e where l.tenant = %s and e.tenant = l.tenant"
+            " and l.entity = 'enrollments' and l.sourced_id = e.sourced_id and e.user_sourced_id = %s",
+            (tenant, sourced_id),
+        ).rowcount
+        rows: dict[str, int] = {}
+        for table, statement in statements.items():
+            count = conn.execute(statement.encode(), (tenant, *[sourced_id] * (statement.count("%s") - 1))).rowcount
+            rows[table] = count + (created if table == "change_log" else 0)
+        if not any(rows.values()):
+            raise StoreError("PersonUnknown", "The district has no trace of this sourcedId.", "Check the id.")
+        return _receipt(conn, tenant, "person", sourced_id, rows, by, reason)
+
+
+def district(owner_url: str, tenant: str, *, by: str, reason: str | None = None) -> Receipt:
+    """Erase a tenant: every row of it, what is staged, and its two logins. Raises StoreError(TenantUnknown)."""
+    with connect(owner_url) as conn, conn.transaction():
+        logins = _lock(conn, tenant)
+        _end_staged(conn, tenant, discard=True)
+        tables = conn.execute(
+            "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant'"
+            " where c.relnamespace = 'roster'::regnamespace and c.relkind = 'r' and c.relname <> 'erasure' order by 1"
+        ).fetchall()
+        rows = {
+            str(table): conn.execute(
+                sql.SQL("delete from {} where tenant = %s").format(sql.Identifier("roster", str(table))), (tenant,)
+            ).rowcount
+            for (table,) in tables
+        }
+        for login in logins:
+            role, database = sql.Identifier(login), sql.Identifier(conn.info.dbname)
+            conn.execute(sql.SQL("revoke connect on database {} from {}").format(database, role))
+            conn.execute(sql.SQL("drop role {}").format(role))
+        return _receipt(conn, tenant, "tenant", "", {table: n for table, n in rows.items() if n}, by, reason)
+
+
+def _lock(conn: psycopg.Connection, tenant: str) -> tuple[str, str]:
+    """The tenant's two logins; no merge runs beside us from here on."""
+    conn.execute("select roster.lock_tenant(%s)", (tenant,))
+    found = conn.execute(
+        "select stage_login, merge_login from roster.tenant where tenant = %s for update", (tenant,)
+    ).fetchone()
+    if found is None:
+        raise StoreError("TenantUnknown", "There is no such tenant.", "`roster tenant list` shows them.")
+    return str(found[0]), str(found[1])
+
+
+def _end_staged(conn: psycopg.Connection, tenant: str, *, discard: bool) -> None:
+    waiting = conn.execute(
+        "select run from roster.sync_run where tenant = %s and state in ('Staging', 'Sealed', 'Staged') for update",
+        (tenant,),
+    ).fetchall()
+    if waiting and not discard:
+        raise StoreError(
+            "StagedSyncsWait",
+            f"{len(waiting)} syncs of this district are staged, and may hold the person.",
+            "Decide on them first, or have them discarded with --discard-staged.",
+        )
+    for (run,) in waiting:
+        conn.execute("select roster.drop_stage(%s, %s)", (tenant, run))
+        conn.execute(
+            "update roster.sync_run set state = 'Discarded', discard_reason = 'erased', ended_at = now()"
+            " where tenant = %s and run = %s",
+            (tenant, run),
+        )
+
+
+def _receipt(
+    conn: psycopg.Connection, tenant: str, kind: str, subject: str, rows: dict[str, int], by: str, reason: str | None
+) -> Receipt:
+    about = hashlib.sha256(f"{database_id(conn)}/{tenant}/{subject}".encode()).digest()
+    row = conn.execute(
+        "insert into roster.erasure (tenant, kind, subject, rows, erased_by, reason) values (%s, %s, %s, %s, %s, %s)"
+        " returning receipt",
+        (tenant, kind, about, jsonb(rows), by, reason),
+    ).fetchone()
+    assert row is not None
+    return Receipt(row[0], rows)

@@ -1,0 +1,107 @@
+"""What `roster reap` does, with the owner's login: retention, and what dead clusters left staged.
+
+Each tenant is a transaction of its own under the merge's lock. A tenant that is being merged is passed by this time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+
+from .database import connect, scalar
+from .tables import TABLES
+
+
+@dataclass(frozen=True)
+class Reaped:
+    """What went of one tenant. rows: records by entity that had been deactivated long enough. history: entries of
+    change_log. runs: runs that ended without a merge long ago. stages: runs that were staged and never decided on.
+    busy: nothing was done, as a merge was under way."""
+
+    tenant: str
+    rows: dict[str, int] = field(default_factory=dict[str, int])
+    history: int = 0
+    runs: int = 0
+    stages: int = 0
+    busy: bool = False
+
+
+def reap(owner_url: str, *, staged_days: int = 30) -> list[Reaped]:
+    """Retention for every tenant; then staged tables that belong to no run are dropped. Raises StoreError.
+
+    staged_days: a run that waits longer is discarded. The operator lets them expire long before; this is for runs whose
+    cluster is gone.
+    """
+    with connect(owner_url) as conn:
+        tenants = conn.execute(
+            'select tenant, remove_after_days, history_days from roster.tenant order by tenant collate "C"'
+        ).fetchall()
+        done = [_tenant(conn, str(t), int(rows), int(history), staged_days) for t, rows, history in tenants]
+        _orphans(conn)
+        return done
+
+
+def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_history: int, staged_days: int) -> Reaped:
+    with conn.transaction():
+        if not scalar(conn, "select pg_try_advisory_xact_lock(hashtextextended('roster/' || %s, 0))", tenant):
+            return Reaped(tenant, busy=True)
+        stages = _overdue(conn, tenant, staged_days)
+        rows: dict[str, int] = {}
+        for table in TABLES:
+            gone = conn.execute(
+                sql.SQL(
+                    "delete from {} where tenant = %s and status = 'inactive' and source = 'SIS'"
+                    " and inactive_since < now() - make_interval(days => %s)"
+                ).format(sql.Identifier("roster", table.name)),
+                (tenant, remove_after),
+            ).rowcount
+            if gone:
+                rows[table.entity] = gone
+        conn.execute(
+            "delete from roster.app_access a where a.tenant = %s and not exists (select from roster.users u"
+            " where u.tenant = a.tenant and u.sourced_id = a.user_sourced_id)",
+            (tenant,),
+        )
+        conn.execute("delete from roster.reference_use where tenant = %s and used_until < current_date", (tenant,))
+        history = conn.execute(
+            "delete from roster.change_log l using roster.sync_run r where l.tenant = %s and r.tenant = l.tenant"
+            " and r.run = l.run and r.merged_at < now() - make_interval(days => %s)",
+            (tenant, keep_history),
+        ).rowcount
+        runs = conn.execute(
+            "delete from roster.sync_run where tenant = %s and state in ('Failed', 'Discarded')"
+            " and ended_at < now() - make_interval(days => %s)",
+            (tenant, keep_history),
+        ).rowcount
+    return Reaped(tenant, rows, history, runs, stages)
+
+
+def _overdue(conn: psycopg.Connection, tenant: str, days: int) -> int:
+    """Ends the runs that wait for too long, and those whose worker never came back."""
+    found = conn.execute(
+        "select run from roster.sync_run where tenant = %s and state in ('Staging', 'Sealed', 'Staged')"
+        " and started_at < now() - make_interval(days => %s) for update",
+        (tenant, days),
+    ).fetchall()
+    for (run,) in found:
+        conn.execute("select roster.drop_stage(%s, %s)", (tenant, run))
+        conn.execute(
+            "update roster.sync_run set state = 'Discarded', discard_reason = 'overdue', ended_at = now()"
+            " where tenant = %s and run = %s",
+            (tenant, run),
+        )
+    return len(found)
+
+
+def _orphans(conn: psycopg.Connection) -> None:
+    """Tables of runs that ended, or that are not known any more: an attempt that was fenced may leave some."""
+    orphans = conn.execute(
+        "select c.relname::text from pg_class c where c.relnamespace = 'roster_stage'::regnamespace"
+        " and c.relkind = 'r' and c.relname not like 'template\\_%' and not exists ("
+        " select from roster.sync_run r where r.state in ('Staging', 'Sealed', 'Staged')"
+        " and c.relname like roster.stage_prefix(r.tenant, r.run) || '\\_%')"
+    ).fetchall()
+    for (name,) in orphans:
+        conn.execute(sql.SQL("drop table if exists {}").format(sql.Identifier("roster_stage", str(name))))
