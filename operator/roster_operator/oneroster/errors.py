@@ -41,6 +41,28 @@ class Reason(StrEnum):
     REDIRECT_REFUSED = "RedirectRefused"
     LISTING_UNSTABLE = "ListingUnstable"
     MALFORMED_RESPONSE = "MalformedResponse"
+    # SFTP, in the order in which they are met.
+    SSH_FAILED = "SSHFailed"
+    HOST_KEY_MISMATCH = "HostKeyMismatch"
+    PRIVATE_KEY_MALFORMED = "PrivateKeyMalformed"
+    PASSPHRASE_WRONG = "PassphraseWrong"  # noqa: S105
+    LOGIN_REFUSED = "LoginRefused"
+    PATH_MISSING = "PathMissing"
+    PATH_FORBIDDEN = "PathForbidden"
+    FOLDER_TOO_LARGE = "FolderTooLarge"
+    NO_BUNDLE = "NoBundle"
+    FILE_TOO_LARGE = "FileTooLarge"
+    FILE_UNSTABLE = "FileUnstable"
+    SOURCE_WENT_BACK = "SourceWentBack"
+    # Bundles of CSV files, in the order in which they are looked at.
+    BUNDLE_UNREADABLE = "BundleUnreadable"
+    BUNDLE_REFUSED = "BundleRefused"
+    BUNDLE_TOO_LARGE = "BundleTooLarge"
+    BUNDLE_MANIFEST_INVALID = "BundleManifestInvalid"
+    FILE_MISSING = "FileMissing"
+    FILE_UNREADABLE = "FileUnreadable"
+    FILE_MALFORMED = "FileMalformed"
+    HEADER_INVALID = "HeaderInvalid"
 
 
 class OneRosterError(Exception):
