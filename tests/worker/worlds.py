@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from roster_operator.api.limits import Limits
 from roster_operator.api.task import WorkerTask
 from roster_operator.oneroster.rest import RestSettings, RestSource
 from roster_operator.store import runs
+from roster_operator.store.cursors import reach
 from roster_operator.store.database import connect
 from roster_operator.store.merge import Merged, PlanChanged, merge
 from roster_operator.store.runs import RunName
+from roster_operator.worker.sources import changed_since
 from roster_operator.worker.stage import Staged, stage
 from roster_sample_sis import District, SampleSIS
 from roster_sample_sis.districts import Status, day_text
@@ -157,11 +159,14 @@ class World:
         )
 
     def stage(
-        self, name: RunName | None = None, *, attempt: int = 1, limits: Limits | None = None
+        self, name: RunName | None = None, *, attempt: int = 1, limits: Limits | None = None, delta: bool = False
     ) -> tuple[RunName, Staged]:
         """Pull and stage."""
         name = name or run_name()
-        with RestSource(self.settings()) as source, connect(self.roster.logins().stage_url) as conn:
+        with connect(self.roster.logins().stage_url) as conn:
+            reached = reach(conn) if delta else None
+            settings = replace(self.settings(), changed_since=changed_since(reached) if reached else None)
+        with RestSource(settings) as source, connect(self.roster.logins().stage_url) as conn:
             runs.claim(conn, self.roster.key(), CLUSTER, NAMESPACE, "springfield")
             return name, stage(source, conn, name, attempt, limits or Limits(), lambda *_: None)
 
@@ -169,9 +174,9 @@ class World:
         with connect(self.roster.logins().merge_url) as conn:
             return merge(conn, name.run, digest, {"by": "test"})
 
-    def sync(self) -> Staged:
+    def sync(self, *, delta: bool = False) -> Staged:
         """Stage and merge."""
-        name, staged = self.stage()
+        name, staged = self.stage(delta=delta)
         assert isinstance(self.merge(name, staged.plan.digest), Merged)
         return staged
 

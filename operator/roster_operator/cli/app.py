@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from roster_operator import __version__
+from roster_operator.api.sync import Mode
 from roster_operator.api.task import Policy
 from roster_operator.store.merge import PlanChanged
 from roster_operator.store.tables import BY_ENTITY
@@ -102,6 +103,9 @@ def stage(
     database: Database = None,
     allow_address: AllowAddress = [],  # noqa: B006
     allow_insecure: AllowInsecure = False,
+    delta: Annotated[
+        bool, typer.Option("--delta", help="Pull only what changed since the last merge. It finds no vanished records.")
+    ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Pull everything, stage it, and print the plan. Nothing is merged; exit code 3: it waits for you."""
@@ -127,7 +131,7 @@ def stage(
                 bars.start_task(tasks[entity])
                 bars.update(tasks[entity], completed=records, total=total)
 
-            name, staged = engine.stage(values, progress)
+            name, staged = engine.stage(values, progress, Mode.DELTA if delta else Mode.FULL)
     if output is Output.JSON:
         print_json("Stage", {"run": str(name.run), "sync": name.name, **plan_document(staged.plan, staged.hits)})
     else:

@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from roster_operator.api.sync import Mode
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestReport
 from roster_operator.store import merge as merging
 from roster_operator.store import migrate, review, runs, tenants
+from roster_operator.store.cursors import wanted_delta
 from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
 from roster_operator.worker import check
@@ -49,18 +51,16 @@ class Engine:
         with open_for_test(self.connection.spec, secret, self.policy) as source:
             return check.look_at(source, problem)
 
-    def stage(self, secret: SecretValues, progress: Progress) -> tuple[RunName, Staged]:
+    def stage(self, secret: SecretValues, progress: Progress, mode: Mode = Mode.FULL) -> tuple[RunName, Staged]:
         """Pull and stage under a new run."""
         started = datetime.now(UTC)
-        name = RunName(
-            uuid.uuid4(), LOCAL, self.connection.namespace, f"{self.connection.name}-{started:%Y%m%d-%H%M%S}"
-        )
-        with (
-            connect(self.stage_url) as conn,
-            open_source(self.connection.spec, secret, self.policy) as source,
-        ):
+        title = f"{self.connection.name}-{started:%Y%m%d-%H%M%S}"
+        name = RunName(uuid.uuid4(), LOCAL, self.connection.namespace, title, mode.value)
+        with connect(self.stage_url) as conn:
             self._claim(conn)
-            return name, stage(source, conn, name, 1, self.connection.spec.limits, progress)
+            delta = wanted_delta(conn, name.mode)
+            with open_source(self.connection.spec, secret, self.policy, delta) as source:
+                return name, stage(source, conn, name, 1, self.connection.spec.limits, progress)
 
     def runs(self, limit: int) -> list[Run]:
         """The newest runs."""

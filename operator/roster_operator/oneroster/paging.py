@@ -9,7 +9,7 @@ stop early: one that counts the page instead of the collection would hide a dist
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import msgspec
 import numpy as np
@@ -129,11 +129,13 @@ class Next:
 
 
 class Walk:
-    """One walk through a collection. Ask `due` where to go, give every answer to `take`."""
+    """One walk through a collection, or through what a filter chooses of it. Ask `due` where to go, give every
+    answer to `take`."""
 
-    def __init__(self, entity: Entity, limit: int) -> None:
+    def __init__(self, entity: Entity, limit: int, chosen: str | None = None) -> None:
         self.entity = entity
         self.limit = limit
+        self.chosen = chosen
         self.due: Next | None = Next(0)
         self.pages = 0
         self.records = 0
@@ -276,6 +278,9 @@ def _has_offset(link: str) -> bool:
     return "offset" in parse_qs(urlsplit(link).query)
 
 
-def page_url(base: str, entity: Entity, limit: int, offset: int) -> str:
-    """The address of one page. base: the version's base address, without a slash at the end."""
-    return f"{base}/{entity.value}?{urlencode({'limit': limit, 'offset': offset})}"
+def page_url(base: str, entity: Entity, limit: int, offset: int, chosen: str | None = None) -> str:
+    """The address of one page. base: the version's base address, without a slash at the end. chosen: a filter."""
+    query: dict[str, str | int] = {"limit": limit, "offset": offset}
+    if chosen is not None:
+        query["filter"] = chosen
+    return f"{base}/{entity.value}?{urlencode(query, quote_via=quote, safe='')}"

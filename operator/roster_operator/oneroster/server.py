@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from .answers import refusal
+from .delta import PROBE, filter_of
 from .entities import Entity
 from .errors import OneRosterError, Reason
 from .http import Client, Response, checked_url
@@ -33,6 +34,7 @@ _FATAL = frozenset(
         Reason.CERTIFICATE_NAME_MISMATCH, Reason.CLOCK_SKEWED, Reason.TOKEN_MALFORMED, Reason.THROTTLED,
     }
 )  # fmt: skip
+_NO_FILTER = frozenset({400, 404, 405, 422, 500, 501})
 # Which refusal tells most, when no version answered.
 _TELLING = (
     Reason.FORBIDDEN, Reason.SCOPE_MISSING, Reason.TOKEN_REJECTED, Reason.SERVER_ERROR, Reason.TIMED_OUT,
@@ -209,11 +211,14 @@ class Server:
         error.entity = entity
         return error
 
-    async def fetch(self, entity: Entity, at: Next, limit: int, *, last_look: bool = False) -> Answer:
-        """One page. last_look: it should lie past the end, where an error is not worth much patience."""
+    async def fetch(
+        self, entity: Entity, at: Next, limit: int, *, chosen: str | None = None, last_look: bool = False
+    ) -> Answer:
+        """One page. chosen: a filter. last_look: it should lie past the end, where an error is not worth much
+        patience."""
         _, base = await self.base()
         return await self.session.get(
-            at.link or page_url(base, entity, limit, at.offset),
+            at.link or page_url(base, entity, limit, at.offset, chosen),
             lambda answer: self._read(entity, answer),
             server_errors=1 if last_look else None,
         )
@@ -227,13 +232,29 @@ class Server:
             except OneRosterError as error:
                 self._resolve(walk, error)
 
+    async def _filter(self, entity: Entity) -> str | None:
+        """The filter of a delta, or None where everything has to be read, as this server has no filters to trust."""
+        since = (self.settings.changed_since or {}).get(entity)
+        if since is None:
+            return None
+        try:
+            _, records = await self.fetch(entity, Next(0), 1, chosen=PROBE, last_look=True)
+        except OneRosterError as error:
+            if error.status in _NO_FILTER:
+                return None
+            raise error.at(entity, None) from None
+        # There is a moment to ask from, so there are records; a filter that all of them pass shows at least one.
+        return filter_of(since) if records else None
+
     def report(self, entity: Entity) -> PullReport:
         walk = self._walks.get(entity)
-        return (walk or Walk(entity, self.settings.page_size)).report()
+        report = (walk or Walk(entity, self.settings.page_size)).report()
+        return msgspec.structs.replace(report, delta=self.settings.changed_since is not None)
 
     async def walk(self, entity: Entity, slots: Slots) -> AsyncGenerator[Page]:
         """The pages of a collection in order. Takes a slot for each page; the caller gives it back."""
-        walk = self._walks[entity] = Walk(entity, self.settings.page_size)
+        chosen = await self._filter(entity)
+        walk = self._walks[entity] = Walk(entity, self.settings.page_size, chosen)
         ahead: dict[int, asyncio.Task[Answer]] = {}
         try:
             while (at := walk.due) is not None:
@@ -262,7 +283,7 @@ class Server:
             await _drop(ahead, slots)
 
     def _start(self, walk: Walk, at: Next) -> asyncio.Task[Answer]:
-        return asyncio.create_task(self.fetch(walk.entity, at, walk.limit, last_look=walk.at_end()))
+        return asyncio.create_task(self.fetch(walk.entity, at, walk.limit, chosen=walk.chosen, last_look=walk.at_end()))
 
     def _look_ahead(self, walk: Walk, at: Next, ahead: dict[int, asyncio.Task[Answer]], slots: Slots) -> None:
         """Starts the pages that will likely be next, where the server's total says that they exist."""

@@ -1,9 +1,12 @@
 """How to reach a REST source."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from .addresses import Network
+from .entities import Entity
 from .http import Timeouts
 
 
@@ -20,6 +23,8 @@ class RestSettings:
     allow_insecure: http, where the operator permits it.
     retry_budget: seconds that one request may take with all its tries; retry_wait and
     retry_wait_max: seconds of the first and the longest pause. max_body: bytes of one unpacked page.
+    changed_since: None pulls everything. Else a delta: of each entity named here what changed after that
+    moment, of the others everything; what is not shown has not vanished.
     """
 
     endpoint: str
@@ -41,3 +46,4 @@ class RestSettings:
     retry_wait: float = 1.0
     retry_wait_max: float = 30.0
     max_body: int = 64 * 2**20
+    changed_since: Mapping[Entity, datetime] | None = None

@@ -20,6 +20,11 @@ class Reach:
     pulled: datetime
 
 
+def wanted_delta(conn: psycopg.Connection, mode: str) -> Reach | None:
+    """The reach where a run's mode asks for changes only; None also before the first merge, when all is new anyway."""
+    return reach(conn) if mode == "Delta" else None
+
+
 def reach(conn: psycopg.Connection) -> Reach | None:
     """The reach of the login's own tenant, or None before its first merge."""
     row = conn.execute(

@@ -15,7 +15,7 @@ class SecretValues(Protocol):
     """The values of one Secret, by the fixed names of api.sources, whatever the keys are called in the Secret."""
 
     def need(self, name: str) -> str:
-        """A value, never empty. Raises WorkerError: SecretMissing, SecretKeyMissing, SecretKeyEmpty, SecretMalformed."""
+        """A value, never empty. Raises WorkerError, as SecretMissing or SecretKeyMissing."""
         ...
 
     def maybe(self, name: str) -> str | None:

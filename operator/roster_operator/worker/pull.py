@@ -123,9 +123,11 @@ class EntityPull:
                     continue
                 raise
             self._rows.flush()
-            unseen = self._index.unseen()
-            self._stage.unseen(self._table, unseen)
-            twice = self._rows.shown_twice(self._index)
+            twice: list[str] = []
+            # Of a delta nothing vanishes, so what it did not show is of no interest.
+            if not self._source.report(self._entity).delta:
+                self._stage.unseen(self._table, self._index.unseen())
+                twice = self._rows.shown_twice(self._index)
             if (twice or self._shifted()) and restart < RESTARTS:
                 self._again()
                 continue

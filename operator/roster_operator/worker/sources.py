@@ -5,23 +5,36 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 
 from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.sources import CLIENT_ID, CLIENT_SECRET, ApiSource
 from roster_operator.api.task import Policy
+from roster_operator.oneroster.delta import since
+from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.oneroster.settings import RestSettings
 from roster_operator.oneroster.source import Source, Testable
+from roster_operator.store.cursors import Reach
 
 from .failures import WorkerError
 from .inputs import SecretValues
 
 
 @contextmanager
-def open_source(spec: RosterConnectionSpec, secret: SecretValues, policy: Policy) -> Generator[Source]:
-    """The source, ready to be read. Raises WorkerError, OneRosterError."""
+def open_source(
+    spec: RosterConnectionSpec, secret: SecretValues, policy: Policy, delta: Reach | None = None
+) -> Generator[Source]:
+    """The source, ready to be read. delta: how far the merged rows reach, where only changes are wanted.
+
+    Raises WorkerError, OneRosterError.
+    """
     if spec.api is not None:
-        with RestSource(rest_settings(spec.api, secret, policy)) as source:
+        settings = rest_settings(spec.api, secret, policy)
+        if delta is not None:
+            settings = replace(settings, changed_since=changed_since(delta))
+        with RestSource(settings) as source:
             yield source
         return
     raise _no_source()
@@ -35,6 +48,12 @@ def open_for_test(spec: RosterConnectionSpec, secret: SecretValues, policy: Poli
             yield source
         return
     raise _no_source()
+
+
+def changed_since(reach: Reach) -> dict[Entity, datetime]:
+    """From when on to ask for changes, per entity; an entity without any date is read in whole."""
+    found = {entity: since(reach.newest.get(entity.value), reach.pulled) for entity in Entity}
+    return {entity: moment for entity, moment in found.items() if moment is not None}
 
 
 def _no_source() -> WorkerError:

@@ -24,6 +24,7 @@ from roster_operator.api.task import (
     WorkerTask,
 )
 from roster_operator.store import runs
+from roster_operator.store.cursors import wanted_delta
 from roster_operator.store.database import connect
 from roster_operator.store.errors import AlreadyStagedError
 from roster_operator.store.merge import PlanChanged, merge
@@ -79,7 +80,8 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
         if result is None:
-            with open_source(spec, mounted_source_secret(sis, spec.secret()), task.policy) as source:
+            delta = wanted_delta(conn, name.mode)
+            with open_source(spec, mounted_source_secret(sis, spec.secret()), task.policy, delta) as source:
                 try:
                     result = stage(source, conn, name, task.attempt, task.limits, ProgressLines())
                 except AlreadyStagedError:
