@@ -329,3 +329,14 @@ def test_limits_hold_a_district_that_lost_a_fifth(world: World, district: Distri
     assert {hit.entity for hit in summary.plan.limits} == {"users", "enrollments", "demographics"}
     assert (summary.plan.removals.explained, summary.plan.removals.unexplained > 0) == (0, True)
     world.assert_rows_are(district)
+
+
+def test_each_stage_tells_the_database_the_connections_retention(world: World) -> None:
+    sis, database = world.secrets()
+    task = world.task("stage")
+    assert task.spec is not None
+    task.spec.retention.remove_after_days, task.spec.retention.history_days = 30, 60
+    assert run_step(task, sis=sis, database=database).outcome is Outcome.STAGED
+    kept = world.roster.ask("select remove_after_days, history_days from roster.tenant where tenant = %s",
+                            world.roster.key())  # fmt: skip
+    assert kept == [(30, 60)]

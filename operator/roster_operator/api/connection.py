@@ -9,6 +9,7 @@ from pydantic import Field
 
 from .limits import Limits
 from .model import Model, Observed
+from .retention import Retention
 from .scope import FieldChoice, Role, Scope
 from .sources import ApiSource, CsvSource, Name, SecretUse
 
@@ -44,6 +45,9 @@ class RosterConnectionSpec(Model):
         default="24h", description="How often the connection is tested. A good stage counts as a test."
     )
     limits: Limits = Field(default_factory=Limits, description="How much a sync may change before it is held.")
+    retention: Retention = Field(
+        default_factory=Retention, description="How long data is kept that no sync shows any more."
+    )
 
     def tenant_of(self, namespace: str, name: str) -> str:
         """The tenant key: as given, else <namespace>.<name>."""

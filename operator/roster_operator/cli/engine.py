@@ -58,6 +58,8 @@ class Engine:
         name = RunName(uuid.uuid4(), LOCAL, self.connection.namespace, title, mode.value)
         with connect(self.stage_url) as conn:
             self._claim(conn)
+            retention = self.connection.spec.retention
+            runs.set_retention(conn, retention.remove_after_days, retention.history_days)
             delta = wanted_delta(conn, name.mode)
             with open_source(self.connection.spec, secret, self.policy, delta) as source:
                 return name, stage(source, conn, name, 1, self.connection.spec.limits, progress)

@@ -113,6 +113,11 @@ def claim(conn: psycopg.Connection, tenant: str, cluster: str, namespace: str, n
     conn.execute("select roster.claim_tenant(%s, %s, %s, %s)", (tenant, cluster, namespace, name))
 
 
+def set_retention(conn: psycopg.Connection, remove_after_days: int, history_days: int) -> None:
+    """What `roster reap` goes by for this tenant, in days."""
+    conn.execute("select roster.set_retention(%s, %s)", (remove_after_days, history_days))
+
+
 def discard(conn: psycopg.Connection, name: RunName, reason: str | None) -> str:
     """Drop what is staged. Gives the run's state: Discarded, or Merged where there was nothing left to discard."""
     return str(

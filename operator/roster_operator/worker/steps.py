@@ -76,6 +76,7 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     name = run_name(task)
     with connect(MountedSecret(database, _database_secret(task)).need(STAGE_URL_KEY)) as conn:
         _claim(conn, task)
+        runs.set_retention(conn, spec.retention.remove_after_days, spec.retention.history_days)
         result: Staged | AlreadyMerged | None = answer_before(conn, name, task.limits)
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
