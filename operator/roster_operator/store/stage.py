@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row, dict_row
 
 from .copytext import RowWriter
 from .runs import RunName, jsonb, session_tenant
 from .seen import Hashes, SeenIndex
 from .tables import STAGE_COLUMNS, TABLES, Kind, Table
 
-_FLUSH_ROWS = 5000
+_FLUSH_ROWS = 2000
 
 
 def stage_table(tenant: str, run: UUID, token: int, what: str) -> sql.Identifier:
@@ -84,6 +86,34 @@ class Stage:
             for start in range(0, len(signed), 50_000):
                 copy.write("".join(f"{table.entity}\t{h}\n" for h in signed[start : start + 50_000]))
 
+    def scoped_out(self, table: Table, sourced_ids: Sequence[str], *, shown: bool = True) -> None:
+        """Record ids that are out of scope. `shown`: the source showed them in this pull."""
+        if not sourced_ids:
+            return
+        query = sql.SQL("copy {} (entity, sourced_id, shown) from stdin").format(self.name("scoped_out"))
+        with self._conn.cursor() as cursor, cursor.copy(query) as copy:
+            for sourced_id in sourced_ids:
+                copy.write_row((table.entity, sourced_id, shown))
+
+    def close_scope(
+        self,
+        schools: Sequence[str],
+        *,
+        enrolled_only: bool,
+        untaken: Sequence[str],
+        removable: Sequence[str],
+        delta: Sequence[str],
+    ) -> None:
+        """Work out what follows from the ids that were left out. Comes after the last entity and before `seal`.
+
+        schools: ids of the only schools that are taken; none: all. untaken, removable, delta: entities that are not
+        taken at all, that may lose records, and that showed only changes.
+        """
+        self._conn.execute(
+            "select roster.scope_stage(%s, %s, %s, %s, %s, %s, %s)",
+            (self.run, self.token, list(schools), enrolled_only, list(untaken), list(removable), list(delta)),
+        )
+
     def restart(self, table: Table) -> None:
         """Empty what was staged of one entity."""
         self._conn.execute(
@@ -120,7 +150,7 @@ class TableStage:
     _stage: Stage
     table: Table
     rows: int = 0
-    _lines: list[str] = field(default_factory=list[str])
+    _pending: list[list[str | None]] = field(default_factory=list[list[str | None]])
 
     def __post_init__(self) -> None:
         kinds = (Kind.TEXT, Kind.TEXT, Kind.INTEGER, Kind.TEXT, *(c.kind for c in self.table.columns))
@@ -133,26 +163,30 @@ class TableStage:
 
     def add(self, sourced_id: str, status: str, raw_hash: int | None, row_hash: str, values: Sequence[object]) -> None:
         r"""Stage one record: `raw_hash` signed, 64 bits; `row_hash` as `\x…`; `values` in column order."""
-        self._lines.append(self._writer.line((sourced_id, status, raw_hash, row_hash, *values)))
+        self._pending.append(self._writer.cells((sourced_id, status, raw_hash, row_hash, *values)))
         self.rows += 1
-        if len(self._lines) >= _FLUSH_ROWS:
+        if len(self._pending) >= _FLUSH_ROWS:
             self.flush()
 
     def flush(self) -> None:
         """Write what was collected."""
-        if self._lines:
+        if self._pending:
             with self._conn.cursor() as cursor, cursor.copy(self._copy) as copy:
-                copy.write(RowWriter.encode(self._lines))
-            self._lines.clear()
+                for row in self._pending:
+                    copy.write_row(row)
+            self._pending.clear()
 
     def drop_pending(self) -> None:
         """Forget what was collected and not yet written: the listing is read again."""
-        self._lines.clear()
+        self._pending.clear()
 
     def duplicates(self) -> list[str]:
-        """Ids that were staged more than once."""
-        query = sql.SQL("select sourced_id from {} group by 1 having count(*) > 1").format(self._target)
-        return [str(row[0]) for row in self._conn.execute(query).fetchall()]
+        """Ids that were staged, or left out of scope, more than once."""
+        query = sql.SQL(
+            "select sourced_id from (select sourced_id from {stage} union all"
+            " select sourced_id from {scoped_out} where entity = %s) s group by 1 having count(*) > 1"
+        ).format(stage=self._target, scoped_out=self._stage.name("scoped_out"))
+        return [str(row[0]) for row in self._conn.execute(query, (self.table.entity,)).fetchall()]
 
     def shown_twice(self, index: SeenIndex) -> list[str]:
         """Ids that were shown unchanged on one page and changed on another: the listing moved while it was read.
@@ -172,6 +206,43 @@ class TableStage:
             unseen=self._stage.name("unseen"),
         )
         return [str(row[0]) for row in self._conn.execute(query, (self.table.entity,)).fetchall()]
+
+
+def merged_rows(conn: psycopg.Connection, table: Table, sourced_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The merged rows of these ids, active or not: column → value."""
+    query = sql.SQL(
+        "select * from roster.{} where tenant = (select roster.session_tenant()) and sourced_id = any (%s)"
+    ).format(sql.Identifier(table.name))
+    with conn.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(query, (list(sourced_ids),))
+        return {row["sourced_id"]: row for row in cursor}
+
+
+@dataclass(frozen=True)
+class KnownSession:
+    """An academic session as it will be after the merge. `shown`: the source showed it in this pull."""
+
+    sourced_id: str
+    start: date
+    end: date
+    school_year: int | None
+    parent: str | None
+    shown: bool
+
+
+def known_sessions(conn: psycopg.Connection, stage: Stage) -> list[KnownSession]:
+    """All sessions of the tenant: the staged ones, and merged ones that this run has not staged anew."""
+    query = sql.SQL(
+        "select sourced_id, start_date as start, end_date as end, school_year, parent_sourced_id as parent,"
+        " true as shown from {stage} where status = 'active' union all"
+        " select m.sourced_id, m.start_date, m.end_date, m.school_year, m.parent_sourced_id, not exists ("
+        " select from {unseen} u where u.entity = 'academicSessions' and u.raw_hash = m.raw_hash)"
+        " from roster.academic_sessions m where m.tenant = (select roster.session_tenant()) and m.status = 'active'"
+        " and m.source = 'SIS' and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
+    ).format(stage=stage.name("academic_sessions"), unseen=stage.name("unseen"))
+    with conn.cursor(row_factory=class_row(KnownSession)) as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def missing_merged(conn: psycopg.Connection, table: Table, sourced_ids: Sequence[str]) -> set[str]:
