@@ -1,4 +1,4 @@
-"""Fetching a district's zip by SFTP: the newest whole one, unchanged while it was read, never an older one than last."""
+"""Fetching a district's zip by SFTP: the newest whole one, unchanged while it was read, never older than the last."""
 
 import asyncio
 import errno

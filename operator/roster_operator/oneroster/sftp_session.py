@@ -46,9 +46,9 @@ class SftpSettings:
 
     path: a zip, or a folder with zips. host_keys: public keys as `type base64`, one of which the server must have.
     password, private_key (with passphrase): how to log in; a key is tried before a password. allow_addresses: ranges
-    that the operator opens beyond public ones. max_size: bytes of a zip. max_entries: of a folder. attempts: tries where the
-    connection breaks, with retry_wait seconds before the second and twice as many before each further one. settle:
-    seconds until a file that changed is read again.
+    that the operator opens beyond public ones. max_size: bytes of a zip. max_entries: of a folder. attempts: tries
+    where the connection breaks, with retry_wait seconds before the second and twice as many before each further one.
+    settle: seconds until a file that changed is read again.
     """
 
     host: str

@@ -79,6 +79,17 @@ _OURS = {
     "RO005": DiscardedError,
     "RO006": FencedError,
     "RO007": NotStagedError,
+    "RO020": lambda: StoreError(
+        "UploadTooLarge",
+        "The zip is larger than an upload of this tenant may be.",
+        "Is it the right file? If so, have the database's owner raise upload_bytes of the tenant.",
+    ),
+    "RO021": lambda: StoreError(
+        "UploadsFull",
+        "The tenant has as many uploads as it may have, by count or by size.",
+        "Merge what waits, or wait until an old upload expires.",
+    ),
+    "RO022": lambda: StoreError("UploadMalformed", "The upload was not written in order.", "Upload the zip again."),
 }
 
 

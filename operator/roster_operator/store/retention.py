@@ -65,6 +65,7 @@ def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_histo
             (tenant,),
         )
         conn.execute("delete from roster.reference_use where tenant = %s and used_until < current_date", (tenant,))
+        conn.execute("select roster.expire_uploads(%s)", (tenant,))
         history = conn.execute(
             "delete from roster.change_log l using roster.sync_run r where l.tenant = %s and r.tenant = l.tenant"
             " and r.run = l.run and r.merged_at < now() - make_interval(days => %s)",
