@@ -51,3 +51,74 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* The operator, as the API server knows it. */}}
+{{- define "roster.operatorUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "roster.fullname" . }}
+{{- end -}}
+
+{{/* Names of what is not in a namespace. */}}
+{{- define "roster.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "roster.fullname" .) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Two releases, each with namespaces of its own, do not judge each other's. */}}
+{{- define "roster.watchedNamespaces" -}}
+{{- with .Values.watchNamespaces }}
+namespaceSelector:
+  matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+{{- end }}
+{{- end -}}
+
+{{/* Non-empty where the API server has MutatingAdmissionPolicy v1. ValidatingAdmissionPolicy v1 it always has. */}}
+{{- define "roster.canMutate" -}}
+{{- $api := "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- if or (.Capabilities.APIVersions.Has $api) (semverCompare ">=1.36-0" .Capabilities.KubeVersion.Version) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* A policy's binding: (list context suffix) */}}
+{{- define "roster.policyBinding" -}}
+{{- $context := index . 0 }}
+{{- $name := printf "%s-%s" (include "roster.clusterName" $context) (index . 1) }}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "roster.labels" $context | nindent 4 }}
+spec:
+  policyName: {{ $name }}
+  validationActions: {{ toJson $context.Values.admission.actions }}
+  {{- with include "roster.watchedNamespaces" $context }}
+  matchResources:
+    {{- . | trim | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{/* CEL variables about the person's decision on a sync, and who is said to have made it. */}}
+{{- define "roster.decisionVariables" -}}
+- name: approved
+  expression: object.spec.?approved.orValue(false)
+- name: wasApproved
+  expression: oldObject != null && oldObject.spec.?approved.orValue(false)
+- name: plan
+  expression: object.spec.?approvedPlan.orValue('')
+- name: hadPlan
+  expression: "oldObject == null ? '' : oldObject.spec.?approvedPlan.orValue('')"
+- name: refusal
+  expression: object.spec.?rejected.?reason.orValue('')
+- name: hadRefusal
+  expression: "oldObject == null ? '' : oldObject.spec.?rejected.?reason.orValue('')"
+# A decision is made, or another one than before.
+- name: decides
+  expression: >-
+    variables.approved && !variables.wasApproved
+    || variables.plan != '' && variables.plan != variables.hadPlan
+    || variables.refusal != '' && variables.refusal != variables.hadRefusal
+- name: by
+  expression: object.metadata.?annotations[?'roster-operator.io/approved-by'].orValue('')
+- name: wasBy
+  expression: "oldObject == null ? '' : oldObject.metadata.?annotations[?'roster-operator.io/approved-by'].orValue('')"
+{{- end -}}
