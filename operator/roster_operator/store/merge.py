@@ -140,15 +140,15 @@ def _apply(
     removable = table.entity in run.removable
     done: dict[str, tuple[int, int]] = {}
     # Removals first: a later statement must not see a row that this merge has just changed.
-    if removable:
-        removals: tuple[tuple[str, LiteralString, int], ...] = (
-            ("tobedeleted", _GONE, expected.tobedeleted),
-            ("vanished", plans.VANISHED, expected.vanished),
-        )
-        for cause, condition, count in removals:
-            if count:
-                do(_LOG_GONE + condition, cause=sql.Literal(cause))
-                done[cause] = (do(_DEACTIVATE + condition, cause=sql.Literal(cause)), count)
+    removals: tuple[tuple[str, LiteralString, int], ...] = (
+        (plans.OUT_OF_SCOPE, plans.SCOPED_OUT, expected.out_of_scope),
+        ("tobedeleted", _GONE, expected.tobedeleted if removable else 0),
+        ("vanished", plans.VANISHED, expected.vanished if removable else 0),
+    )
+    for cause, condition, count in removals:
+        if count:
+            do(_LOG_GONE + condition, cause=sql.Literal(cause))
+            done[cause] = (do(_DEACTIVATE + condition, cause=sql.Literal(cause)), count)
     # What was deactivated a moment ago is inactive now, but is never staged as active: the updates pass it by.
     if expected.update or expected.reactivate:
         do(_LOG_CHANGED)

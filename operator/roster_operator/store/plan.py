@@ -22,7 +22,10 @@ from .stage import stage_table
 from .tables import TABLES, Table
 
 ENCODING = "roster-plan/1"
+# What only a pull that is proved complete may remove. A record that is out of scope was shown, or follows from one that
+# was, or its entity is not taken at all: that is certain whatever else the pull missed, so it needs no proof.
 REMOVALS = ("tobedeleted", "vanished")
+OUT_OF_SCOPE = "outOfScope"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class EntityPlan:
     reactivate: int = 0
     tobedeleted: int = 0  # deactivated because the source marks them so
     vanished: int = 0  # deactivated because the source no longer shows them
+    out_of_scope: int = 0  # deactivated because they fell out of what is taken
+    left_out: int = 0  # records that the source showed and that are out of scope
     unchanged: int = 0
     invalid: int = 0
     withheld: int = 0  # would be deactivated, had the pull been proved complete
@@ -43,7 +48,7 @@ class EntityPlan:
     @property
     def deactivate(self) -> int:
         """All removals."""
-        return self.tobedeleted + self.vanished
+        return self.tobedeleted + self.vanished + self.out_of_scope
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Plan:
     complete: bool
     incomplete_reason: str | None
     issues: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    # What store.checks found in the result. No part of the digest: it says nothing about what is done.
+    checks: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @property
     def first(self) -> bool:
@@ -68,6 +75,7 @@ class Plan:
             "entities": {name: asdict(plan) for name, plan in self.entities.items()},
             "complete": self.complete,
             "incomplete_reason": self.incomplete_reason,
+            "checks": self.checks,
         }
 
     @classmethod
@@ -81,6 +89,7 @@ class Plan:
             complete=bool(recorded.get("complete")),
             incomplete_reason=recorded.get("incomplete_reason"),
             issues=run.issues or [],
+            checks=recorded.get("checks", []),
         )
 
 
@@ -91,6 +100,7 @@ def names(run: runs.Run, table: Table, tenant: str) -> dict[str, sql.Composable]
         "stage": stage_table(tenant, run.run, run.token, table.name),
         "issue": stage_table(tenant, run.run, run.token, "issue"),
         "unseen": stage_table(tenant, run.run, run.token, "unseen"),
+        "scoped_out": stage_table(tenant, run.run, run.token, "scoped_out"),
         "entity": sql.Literal(table.entity),
         "tenant": sql.Literal(tenant),
     }
@@ -99,6 +109,14 @@ def names(run: runs.Run, table: Table, tenant: str) -> dict[str, sql.Composable]
 # A record with an error is skipped, and its merged row stays as it was.
 SKIPPED = "exists (select from {issue} i where i.entity = {entity} and i.severity = 'error' and i.sourced_id = {id})"
 VALID_STAGED = "not " + SKIPPED.replace("{id}", "s.sourced_id")
+_IN_SCOPED_OUT = "exists (select from {scoped_out} o where o.entity = {entity} and o.sourced_id = m.sourced_id)"
+# Merged rows that are out of scope now.
+SCOPED_OUT = (
+    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS' and "
+    + _IN_SCOPED_OUT
+    + " and not "
+    + SKIPPED.replace("{id}", "m.sourced_id")
+)
 # Merged rows that the source did not show: not seen byte for byte, and not staged under their key either.
 VANISHED = (
     "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS'"
@@ -107,7 +125,7 @@ VANISHED = (
     " and exists (select from (select true as hashed, u.raw_hash from {unseen} u where u.entity = {entity}"
     " union all select false, 0) u where u.hashed = (m.raw_hash is not null) and u.raw_hash = coalesce(m.raw_hash, 0))"
     " and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
-    " and not " + SKIPPED.replace("{id}", "m.sourced_id")
+    " and not " + SKIPPED.replace("{id}", "m.sourced_id") + " and not " + _IN_SCOPED_OUT
 )
 
 _EFFECTS = (
@@ -121,14 +139,15 @@ _EFFECTS = (
     "  end as action, s.sourced_id, case when s.status = 'active' then encode(s.row_hash, 'hex') end as row_hash"
     " from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
     " where " + VALID_STAGED + " union all "
-    " select 'vanished', m.sourced_id, null from {merged} m where {pulled} and " + VANISHED + ") e"
+    " select 'vanished', m.sourced_id, null from {merged} m where {pulled} and " + VANISHED + " union all "
+    " select 'outOfScope', m.sourced_id, null from {merged} m where " + SCOPED_OUT + ") e"
     ' where e.action is not null order by e.sourced_id collate "C") to stdout'
 )
 
 
 _BLOCK = 5000
 # The first byte of an effect's line says its action.
-_ACTIONS = {ord(action[0]): action for action in ("create", "update", "reactivate", *REMOVALS)}
+_ACTIONS = {ord(action[0]): action for action in ("create", "update", "reactivate", *REMOVALS, OUT_OF_SCOPE)}
 
 
 def _effects(
@@ -161,7 +180,8 @@ def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
             digest.update(b"".join(kept))
         withheld = 0 if removable else sum(counts.pop(removal, 0) for removal in REMOVALS)
         received, invalid = int(facts.get("received", 0)), int(facts.get("invalid", 0))
-        changed = sum(n for action, n in counts.items() if action != "vanished")
+        changed = sum(n for action, n in counts.items() if action not in {"vanished", OUT_OF_SCOPE})
+        left_out = _left_out(conn, run, table, tenant)
         entities[table.entity] = EntityPlan(
             received=received,
             create=counts["create"],
@@ -169,7 +189,9 @@ def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
             reactivate=counts["reactivate"],
             tobedeleted=counts["tobedeleted"],
             vanished=counts["vanished"],
-            unchanged=max(0, received - invalid - changed),
+            out_of_scope=counts[OUT_OF_SCOPE],
+            left_out=left_out,
+            unchanged=max(0, received - invalid - left_out - changed),
             invalid=invalid,
             withheld=withheld,
             active=_active(conn, table, tenant),
@@ -183,6 +205,12 @@ def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
         incomplete_reason="; ".join(reasons)[:256] or None,
         issues=_issues(conn, run, tenant, entities),
     )
+
+
+def _left_out(conn: psycopg.Connection, run: runs.Run, table: Table, tenant: str) -> int:
+    query = "select count(distinct s.sourced_id) from {scoped_out} s where s.entity = {entity} and s.shown and "
+    row = conn.execute(sql.SQL(query + VALID_STAGED).format(**names(run, table, tenant))).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _active(conn: psycopg.Connection, table: Table, tenant: str) -> int:

@@ -42,6 +42,8 @@ _CHANGES = (
     "   and s.status = 'tobedeleted' and " + plans.VALID_STAGED + " union all"
     " select 'vanished', m.sourced_id, to_jsonb(m), null from {merged} m where {removable} and "
     + plans.VANISHED
+    + " union all select 'outOfScope', m.sourced_id, to_jsonb(m), null from {merged} m where "
+    + plans.SCOPED_OUT
     + ") e"
     " where ({action}::text is null or e.action = {action}) order by e.sourced_id limit {limit}"
 )
