@@ -28,6 +28,11 @@ from roster_sample_sis.districts import (
 _DAY_MS = 86_400_000
 
 
+def one_percent_marked(district: District) -> District:
+    """`one_percent_changed`, and what was removed stays as `tobedeleted`: what a delta can see."""
+    return one_percent_changed(district, mark_removed=True)
+
+
 def touched(district: District) -> District:
     """Every dateLastModified is a day later, and nothing else has changed: some systems do this every night."""
     now = district.as_of + _DAY_MS
@@ -358,6 +363,7 @@ def base(district: District) -> District:
 VARIANTS: Mapping[str, Callable[[District], District]] = {
     "base": base,
     "one-percent": one_percent_changed,
+    "one-percent-marked": one_percent_marked,
     "lost-a-fifth": lost_a_fifth,
     "year-later": a_year_later,
     "touched": touched,
