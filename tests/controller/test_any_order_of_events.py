@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 from tests.controller.fake_api import FakeApi, Killed
-from tests.controller.values import SETTINGS, connection_body, hit, ready, stamp
+from tests.controller.values import NOW, SETTINGS, connection_body, hit, ready, stamp
 from tests.support.jobs import DIGESTS
 
+from roster_operator.api import sync as api_sync
 from roster_operator.api.sync import Phase
 from roster_operator.api.task import WorkerTask
 from roster_operator.controller.client import ApiError
@@ -31,7 +32,8 @@ from roster_operator.controller.sync_reconciler import reconcile_sync
 from roster_operator.controller.view import View
 
 KEY = Key("RosterSync", "k12", "first")
-FINAL = {"Merged", "Rejected", "Failed"}
+FINAL = {phase.value for phase in api_sync.FINAL}
+LONG_AGO = "2026-01-01T00:00:00Z"
 LIVES, STEPS = 200, 40
 Body = dict[str, Any]
 
@@ -82,6 +84,8 @@ class Life:
         happenings = [(self.operator_looks, 40), (self.operator_is_killed, 8), (self.connection_changes, 2)]
         if self.sync:
             happenings += [(self.set_approved, 8), (self.set_approved_plan, 3), (self.reject, 1), (self.delete, 1)]
+        if self.status.get("phase") in {"AwaitingApproval", "Blocked"}:
+            happenings += [(self.a_week_passes, 2), (self.another_sync_is_staged, 3)]
         if "plan" in self.status:
             happenings += [(self.approve_the_plan_that_status_shows, 3)]
         if self.open_jobs:
@@ -136,6 +140,22 @@ class Life:
 
     def connection_is_deleted(self) -> None:
         self.api.remove("rosterconnections", "springfield")
+
+    def a_week_passes(self) -> None:
+        self.api.change("rostersyncs", "first", {"status": {"times": {"staged": LONG_AGO}}})
+        if self.shown:
+            self.shown = (*self.shown[:-1], LONG_AGO)  # the same plan is shown, and what was said of it stands
+
+    def another_sync_is_staged(self) -> str:
+        """Or merged: older or newer than this one, with an equal plan or another."""
+        phase = self.chance.choice(["AwaitingApproval", "Merging", "Merged", "Failed"])
+        pulled = self.chance.choice([LONG_AGO, stamp(NOW, days=-400)])
+        status = {"phase": phase, "plan": self._plan(), "times": {"pulled": pulled, "finished": stamp(NOW, days=-400)}}
+        spec = {"connectionRef": {"name": "springfield"}}
+        pinned = {"tenant": self.status["tenant"]}
+        body = {"metadata": {"name": "other"}, "spec": spec, "status": status | pinned}
+        self.context.view.sync_seen(self.api.put("rostersyncs", body))
+        return f"{phase}, {pulled}"
 
     # Jobs, and the database behind them.
 

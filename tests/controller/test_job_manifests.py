@@ -140,7 +140,7 @@ names = st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", fullmatch=True)
 
 @given(names, st.sampled_from(list(Step)), st.integers(1, 999))
 def test_names_fit_and_are_the_same_again(name: str, step: Step, attempt: int) -> None:
-    meta = Meta("k12", name, "uid", 1, "1", NOW, None, (), {})
+    meta = Meta("k12", name, "uid", 1, "1", NOW, None, (), {}, {})
     found = job_name(meta, step, attempt)
     assert found == job_name(meta, step, attempt)
     assert len(found) <= 63
@@ -152,7 +152,7 @@ def test_names_fit_and_are_the_same_again(name: str, step: Step, attempt: int) -
 
 def test_names_differ_by_owner_step_attempt_and_trigger() -> None:
     long = "x" * 253
-    metas = [Meta("k12", long, uid, 1, "1", NOW, None, (), {}) for uid in ("a", "b")]
+    metas = [Meta("k12", long, uid, 1, "1", NOW, None, (), {}, {}) for uid in ("a", "b")]
     found = {job_name(meta, step, attempt) for meta in metas for step in Step for attempt in (1, 2, 11)}
     found |= {job_name_of_test(meta, trigger) for meta in metas for trigger in ("1//", "2//")}
     assert len(found) == 2 * 4 * 3 + 4

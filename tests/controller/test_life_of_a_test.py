@@ -171,7 +171,14 @@ def test_a_test_on_its_interval_changes_nothing_until_it_ends() -> None:
 
 
 def record(phase: Phase, created: datetime = NOW, **fields: Any) -> SyncRecord:
-    values: dict[str, Any] = {"waiting_since": None, "staged": None, "finished": None, "digest": None, "summary": ""}
+    values: dict[str, Any] = {
+        "waiting_since": None,
+        "staged": None,
+        "finished": None,
+        "digest": None,
+        "summary": "",
+        "outlives": None,
+    }
     return SyncRecord("uid", "springfield", phase, "", created, settled=False, **(values | fields))
 
 

@@ -15,7 +15,7 @@ from .connection import RosterConnectionSpec
 from .sync import FINAL, Phase, RosterSyncSpec
 
 SOURCES = ("api", "csv")  # fields of RosterConnectionSpec of which exactly one is set
-MUTABLE_IN_SYNC = frozenset({"approved", "approvedPlan", "rejected"})
+MUTABLE_IN_SYNC = frozenset({"approved", "approvedPlan", "rejected", "stagedFor", "ttlAfterFinished"})
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,11 @@ def connection_rules() -> list[Rule]:
 
 def sync_rules() -> list[Rule]:
     """Rules of RosterSync."""
-    return [*_immutable_spec(), *_status_rules()]
+    times = [
+        Rule(("spec", name), "duration(self) >= duration('1s')", f"{name} must be at least 1s")
+        for name in ("stagedFor", "ttlAfterFinished")
+    ]
+    return [*_immutable_spec(), *times, *_status_rules()]
 
 
 def _immutable_spec() -> Iterable[Rule]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .connection import Condition, DatabaseRef
+from .connection import Condition, DatabaseRef, Duration
 from .limits import LimitHit, Limits
 from .model import Model, Observed
 from .sources import Name
@@ -37,9 +37,11 @@ class Phase(StrEnum):
     MERGED = "Merged"
     REJECTED = "Rejected"
     FAILED = "Failed"
+    EXPIRED = "Expired"
+    SUPERSEDED = "Superseded"
 
 
-FINAL = frozenset({Phase.MERGED, Phase.REJECTED, Phase.FAILED})
+FINAL = frozenset({Phase.MERGED, Phase.REJECTED, Phase.FAILED, Phase.EXPIRED, Phase.SUPERSEDED})
 WAITING = frozenset({Phase.AWAITING_APPROVAL, Phase.BLOCKED})  # for a person
 
 
@@ -66,7 +68,7 @@ class SyncSource(Model):
 
 
 class RosterSyncSpec(Model):
-    """What a person asks for. All but approved, approvedPlan and rejected is immutable."""
+    """What a person asks for. All but the decision and the two times is immutable."""
 
     connection_ref: ConnectionRef = Field(description="The RosterConnection to pull from.")
     mode: Mode = Field(
@@ -82,6 +84,14 @@ class RosterSyncSpec(Model):
     )
     rejected: Rejected | None = Field(default=None, description="Ends the sync without merging, with a trace.")
     limits: Limits | None = Field(default=None, description="Limits for this sync instead of the connection's.")
+    staged_for: Duration = Field(
+        default="168h",
+        description="How long a plan waits for a person. Then the sync is Expired, and what it staged is discarded.",
+    )
+    ttl_after_finished: Duration = Field(
+        default="720h",
+        description="How long the object stays after it has ended. What Argo CD or Flux tracks is never deleted.",
+    )
 
 
 class EntityCounts(Observed):
@@ -175,7 +185,8 @@ class Times(Observed):
     """When the phases were entered."""
 
     started: datetime | None = None
-    staged: datetime | None = None
+    pulled: datetime | None = Field(default=None, description="When the pull was staged, whatever became of its plan.")
+    staged: datetime | None = Field(default=None, description="When the present plan was published.")
     approved: datetime | None = None
     finished: datetime | None = None
 

@@ -42,6 +42,8 @@ _PHASES: dict[Phase, tuple[str, str]] = {
     Phase.MERGED: ("Merged", "good"),
     Phase.REJECTED: ("Rejected", "calm"),
     Phase.FAILED: ("Failed", "bad"),
+    Phase.EXPIRED: ("Expired", "calm"),
+    Phase.SUPERSEDED: ("Superseded", "calm"),
 }
 _WAITING = (Phase.BLOCKED, Phase.AWAITING_APPROVAL)
 
@@ -141,6 +143,10 @@ def headline(sync: Sync) -> str:
         return status.failure.message if status.failure else "It failed; its conditions say why."
     if status.phase is Phase.REJECTED:
         return "It was rejected, and nothing of it was merged."
+    if status.phase is Phase.EXPIRED:
+        return "Nobody decided in time, and nothing of it was merged."
+    if status.phase is Phase.SUPERSEDED:
+        return "Another pull of this connection took its place, and nothing of it was merged."
     if status.plan is None:
         return {
             Phase.PENDING: "It has not begun.",

@@ -7,13 +7,12 @@ failed. One test runs at a time; one of an older spec is called off.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from .objects import TEST_REQUESTED_AT, Connection
+from .objects import TEST_REQUESTED_AT, Connection, parse_duration
 from .results import JobKind, JobState
 from .settings import Settings
 
@@ -138,11 +137,3 @@ def next_test(connection: Connection, *, passed: bool, now: datetime, settings: 
 
 def _whole(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
-
-
-def parse_duration(text: str) -> timedelta:
-    """A duration as the resource has it: 24h, 1h30m, 90s."""
-    hours, minutes, seconds = (
-        int(found.group(1)) if (found := re.search(rf"(\d+){unit}", text)) else 0 for unit in "hms"
-    )
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)

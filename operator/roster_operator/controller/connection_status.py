@@ -10,8 +10,8 @@ from roster_operator.api.sync import Failure, Phase
 from roster_operator.api.task import TestReport
 
 from .conditions import Wanted, plain, settle
-from .connection_life import Step, TestSnapshot, next_test, parse_duration
-from .objects import find
+from .connection_life import Step, TestSnapshot, next_test
+from .objects import find, parse_duration
 from .results import JobKind
 from .settings import Settings
 from .view import SyncRecord

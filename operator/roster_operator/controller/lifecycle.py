@@ -23,7 +23,7 @@ class State(StrEnum):
     BLOCKED = "Blocked"
     MERGING = "Merging"
     MERGED = "Merged"
-    CLOSING = "Closing"  # rejected, failed, or deleted before it was merged: staged rows are discarded
+    CLOSING = "Closing"  # ended or deleted without a merge: staged rows are discarded
     ENDED = "Ended"  # nothing of it is left to do
 
 
@@ -58,6 +58,10 @@ class Fact(StrEnum):
     DIGEST_MISMATCH = "approvedPlan names another digest"
     BEYOND_LIMITS = "the plan is beyond limits"
     FIRST_NEEDS_REVIEW = "approved in advance, and nothing of the connection was merged before"
+    SUPERSEDED = "a newer pull of the connection is staged"
+    EQUAL_PLAN = "an older sync waits with an equal plan, or merged it since"
+    EXPIRED = "it has waited as long as it may"
+    OUTLIVED = "it ended long enough ago, and nothing tracks it"
     APPROVED_OLD_PLAN = "the plan was computed again, which only approvedPlan approves"
 
 
@@ -76,6 +80,7 @@ class Step(StrEnum):
     FINISH = "end"
     STOP = "delete the Jobs of other steps"
     RELEASE = "remove the finalizer"
+    DELETE = "delete the object"
     GIVE_UP = "remove the finalizer, and say that staged rows may be left"
 
 
@@ -102,6 +107,10 @@ _WAITING = tuple(
     for row in (
         _row(state, {_F.REJECTED}, Step.FINISH, Phase.REJECTED, "Rejected"),
         _row(state, {_F.APPROVED}, Step.APPROVE, Phase.MERGING, "Approved"),
+        # Only what nobody approved is superseded, or expires.
+        _row(state, {_F.SUPERSEDED}, Step.FINISH, Phase.SUPERSEDED, "NewerPull"),
+        _row(state, {_F.EQUAL_PLAN}, Step.FINISH, Phase.SUPERSEDED, "EqualPlan"),
+        _row(state, {_F.EXPIRED}, Step.FINISH, Phase.EXPIRED, "StagedForPassed"),
         _row(state, {_F.DIGEST_MISMATCH, _F.BEYOND_LIMITS}, Step.WAIT, Phase.BLOCKED, "DigestMismatch"),
         _row(state, {_F.DIGEST_MISMATCH}, Step.WAIT, Phase.AWAITING_APPROVAL, "DigestMismatch"),
         _row(state, {_F.BEYOND_LIMITS}, Step.WAIT, Phase.BLOCKED, "BeyondLimits"),
@@ -158,6 +167,7 @@ TABLE: tuple[Row, ...] = (
     _row(_S.MERGING, {}, Step.START, Phase.MERGING, "Merging"),
     # Merged: the merge itself dropped the staged rows.
     _row(_S.MERGED, {_F.HELD}, Step.RELEASE),
+    _row(_S.MERGED, {_F.OUTLIVED}, Step.DELETE),
     _row(_S.MERGED, {}, Step.NOTHING),
     # Closing: what was staged is discarded, within bounds: a cluster without its database must be able to delete.
     _row(_S.CLOSING, {_F.OTHER_JOBS_STAND}, Step.STOP),
@@ -178,7 +188,8 @@ TABLE: tuple[Row, ...] = (
     _row(_S.CLOSING, {_F.PINNED, _F.AT_CAPACITY}, Step.WAIT),
     _row(_S.CLOSING, {_F.PINNED}, Step.START),
     _row(_S.CLOSING, {}, Step.RELEASE),  # no tenant in status: no Job was ever created
-    # Ended: kept for people to read, until they or a history limit delete it.
+    # Ended: kept for people to read, until they, its time to live or a history limit delete it.
+    _row(_S.ENDED, {_F.OUTLIVED}, Step.DELETE),
     _row(_S.ENDED, {}, Step.NOTHING),
 )
 

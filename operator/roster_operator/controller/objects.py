@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roster_operator.api.connection import Condition, RosterConnectionSpec, RosterConnectionStatus
@@ -13,6 +14,15 @@ from roster_operator.api.sync import RosterSyncSpec, RosterSyncStatus
 APPROVED_BY = f"{GROUP}/approved-by"
 TEST_REQUESTED_AT = f"{GROUP}/test-requested-at"
 STAGED_FINALIZER = f"{GROUP}/staged"
+
+# What Argo CD and Flux put on what they apply, by their defaults.
+_TRACKING_LABELS = (
+    "argocd.argoproj.io/instance",
+    "app.kubernetes.io/instance",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+)
+_TRACKING_ANNOTATION = "argocd.argoproj.io/tracking-id"
 
 Body = dict[str, Any]
 
@@ -58,11 +68,17 @@ class Meta:
     deleted: datetime | None
     finalizers: tuple[str, ...]
     annotations: dict[str, str]
+    labels: dict[str, str]
 
     @property
     def deleting(self) -> bool:
         """Someone deleted the object, and a finalizer still stands."""
         return self.deleted is not None
+
+    @property
+    def tracked(self) -> bool:
+        """A GitOps tool keeps this object: it would make it again, so it is not ours to delete."""
+        return _TRACKING_ANNOTATION in self.annotations or any(name in self.labels for name in _TRACKING_LABELS)
 
     @classmethod
     def of(cls, body: Body) -> Meta:
@@ -79,6 +95,7 @@ class Meta:
             deleted=parse_time(deleted) if deleted else None,
             finalizers=tuple(meta.get("finalizers") or ()),
             annotations=dict(meta.get("annotations") or {}),
+            labels=dict(meta.get("labels") or {}),
         )
 
 
@@ -137,6 +154,20 @@ class Sync:
         """Our finalizer stands: there may be staged rows."""
         return STAGED_FINALIZER in self.meta.finalizers
 
+    @property
+    def expires(self) -> datetime | None:
+        """When it has waited as long as it may; None before it is staged."""
+        staged = self.status.times.staged
+        return staged + parse_duration(self.spec.staged_for) if staged else None
+
+    @property
+    def outlives(self) -> datetime | None:
+        """From when on it may be deleted; None where it may not, or not yet."""
+        finished = self.status.times.finished
+        if finished is None or self.held or self.meta.deleting or self.meta.tracked:
+            return None
+        return finished + parse_duration(self.spec.ttl_after_finished)
+
 
 def find(conditions: list[Condition], kind: str) -> Condition | None:
     """The condition of this type."""
@@ -146,6 +177,14 @@ def find(conditions: list[Condition], kind: str) -> Condition | None:
 def parse_time(text: str) -> datetime:
     """A Kubernetes time, with or without parts of a second."""
     return datetime.fromisoformat(text)
+
+
+def parse_duration(text: str) -> timedelta:
+    """A duration as the resource has it: 24h, 1h30m, 90s."""
+    hours, minutes, seconds = (
+        int(found.group(1)) if (found := re.search(rf"(\d+){unit}", text)) else 0 for unit in "hms"
+    )
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
 def show_time(moment: datetime) -> str:

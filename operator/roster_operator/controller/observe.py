@@ -14,6 +14,7 @@ from .lifecycle import Fact, State
 from .objects import Connection, Sync
 from .results import GONE, JobKind, JobState
 from .settings import Settings
+from .siblings import Rival
 
 _ANSWERS = {
     Outcome.STAGED: Fact.STAGED,
@@ -39,8 +40,6 @@ _STEPS = {
     Phase.PENDING: JobStep.STAGE,
     Phase.STAGING: JobStep.STAGE,
     Phase.MERGING: JobStep.MERGE,
-    Phase.REJECTED: JobStep.DISCARD,
-    Phase.FAILED: JobStep.DISCARD,
 }
 
 
@@ -70,6 +69,7 @@ class Snapshot:
     found: bool = False  # the Job about to be created exists already
     other_jobs: tuple[str, ...] = ()  # closing: Jobs of other steps that still exist
     slot: bool = True
+    rival: Rival | None = None  # waiting: what makes it pointless
 
     @property
     def plan(self) -> PublishedPlan | None:
@@ -173,6 +173,10 @@ def facts_of(snapshot: Snapshot, settings: Settings) -> frozenset[Fact]:
         Fact.AT_CAPACITY: not snapshot.slot,
         Fact.OTHER_JOBS_STAND: bool(snapshot.other_jobs),
         Fact.JOB_FOUND: snapshot.found,
+        Fact.SUPERSEDED: snapshot.rival is not None and not snapshot.rival.equal,
+        Fact.EQUAL_PLAN: snapshot.rival is not None and snapshot.rival.equal,
+        Fact.EXPIRED: _passed(sync.expires, snapshot.now),
+        Fact.OUTLIVED: _passed(sync.outlives, snapshot.now),
     }
     facts |= {fact for fact, true in truths.items() if true}
     if snapshot.job is not None:
@@ -183,6 +187,10 @@ def facts_of(snapshot: Snapshot, settings: Settings) -> frozenset[Fact]:
         if judgement.verdict in _VERDICTS:
             facts.add(_VERDICTS[judgement.verdict])
     return frozenset(facts)
+
+
+def _passed(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment <= now
 
 
 def _job_facts(snapshot: Snapshot, job: JobState, settings: Settings) -> set[Fact]:

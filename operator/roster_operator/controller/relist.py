@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from .client import Api, ApiError, ApiUnavailable
 from .jobs import SELECTOR
@@ -34,6 +35,7 @@ async def relist(api: Api, view: View, queue: WorkQueue, settings: Settings) -> 
         jobs.add(_name(body))
         queue.add(view.job_seen(body))
     view.forget_all_but(connections, syncs, jobs)
+    queue.add(view.outlived(datetime.now(UTC)))
 
 
 async def relist_forever(api: Api, view: View, queue: WorkQueue, settings: Settings) -> None:

@@ -60,6 +60,10 @@ def _phase(after: RosterSyncStatus) -> Iterator[Happening]:
             yield Happening("Merged", _message(after, "Complete"))
         case Phase.REJECTED:
             yield Happening("Rejected", _message(after, "Rejected"))
+        case Phase.EXPIRED:
+            yield Happening("Expired", _message(after, "Expired"), warning=True)
+        case Phase.SUPERSEDED:
+            yield Happening("Superseded", _message(after, "Superseded"))
         case Phase.FAILED if after.failure:
             yield Happening("Failed", f"{after.failure.reason}: {after.failure.message}", warning=True)
         case _:

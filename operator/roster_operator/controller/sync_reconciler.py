@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from roster_operator.api.sync import JobRef, Phase, RosterSyncStatus
+from roster_operator.api.sync import WAITING, JobRef, Phase, RosterSyncStatus
 from roster_operator.api.task import Outcome
 from roster_operator.api.task import Step as JobStep
 
@@ -24,6 +24,7 @@ from .observe import Order, Snapshot, deleted_before_merge, facts_of, is_closing
 from .queue import Key
 from .reading import patience, read_job
 from .results import GONE, JobKind, JobState
+from .siblings import Rival, rival_of
 from .sync_events import give_up, happenings
 from .sync_status import Effects, next_status
 from .tasks import database_secret, sync_task
@@ -73,7 +74,18 @@ async def _read(context: Context, sync: Sync) -> _Reading:
     if state is State.CLOSING:
         others = await _other_jobs(context.api, sync)
     slot = order is None or order.recorded or context.slots.free(order.step)
-    return _Reading(Snapshot(now, sync, connection, state, order, job, found, others, slot), job_body)
+    rival = await _rival(context, sync) if sync.status.phase in WAITING and not closing else None
+    return _Reading(Snapshot(now, sync, connection, state, order, job, found, others, slot, rival), job_body)
+
+
+async def _rival(context: Context, sync: Sync) -> Rival | None:
+    """Which of them there are is asked of the view; what they are is read live."""
+    others: list[Sync] = []
+    for namespace, name in context.view.syncs_of((sync.meta.namespace, sync.spec.connection_ref.name)):
+        body = await context.api.get(SYNC, namespace, name) if name != sync.meta.name else None
+        if body is not None:
+            others.append(Sync.of(body))
+    return rival_of(sync, others)
 
 
 async def _connection(api: Api, sync: Sync) -> Connection | None:
@@ -138,6 +150,9 @@ class _Act:
                 return AT_ONCE
             case Step.RELEASE:
                 await set_finalizer(self._api, SYNC, self._sync.body, present=False)
+                return None
+            case Step.DELETE:
+                await self._api.delete(SYNC, self._sync.meta.namespace, self._sync.meta.name, uid=self._sync.meta.uid)
                 return None
             case Step.GIVE_UP:
                 await self._context.recorder.record(SYNC, self._sync.meta, give_up())
@@ -251,6 +266,8 @@ class _Act:
             return AT_ONCE
         if self._decision.row.reason == "JobsAtCapacity" or (not snapshot.slot and step is Step.WAIT):
             return STUCK_LOOK
+        if step is Step.WAIT and self._decision.phase in WAITING and self._sync.expires:
+            return max(1.0, (self._sync.expires - snapshot.now).total_seconds())
         if step is Step.WAIT and snapshot.job and snapshot.order:
             return self._wait_for_job(snapshot.job)
         if step in {Step.START, Step.RETRY, Step.RECORD} and snapshot.order:

@@ -46,6 +46,7 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
         case Step.PUBLISH if summary:
             status.issues = summary.issues
             status.times.staged = now
+            status.times.pulled = status.times.pulled or now
             status.approval = None  # an approval of the plan before this one is spent
         case Step.APPROVE if status.plan and snapshot.judgement:
             by = sync.meta.annotations.get(APPROVED_BY)
@@ -266,6 +267,8 @@ def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> It
             yield Wanted("Complete", True, "AlreadyMerged" if again else "Merged", text)
         case Phase.REJECTED:
             yield Wanted("Rejected", True, "Rejected", rejected.reason if rejected else "Rejected.")
+        case Phase.EXPIRED | Phase.SUPERSEDED:
+            yield _gone_by(snapshot, decision, status.phase)
         case Phase.FAILED if status.failure:
             yield Wanted("Failed", True, status.failure.reason, status.failure.message)
             yield Wanted("Stalled", True, status.failure.reason, status.failure.message)
@@ -279,6 +282,23 @@ def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> It
             yield Wanted("Stalled", True, reason, text)
         case _:
             pass
+
+
+def _gone_by(snapshot: Snapshot, decision: Decision, phase: Phase) -> Wanted:
+    """Why nobody's decision is waited for any more."""
+    before = find(snapshot.sync.status.conditions, phase.value)
+    if before:
+        return Wanted(before.type, True, before.reason, before.message)
+    if phase is Phase.EXPIRED:
+        text = (
+            f"Nobody decided within stagedFor ({snapshot.sync.spec.staged_for}). What was staged is discarded and "
+            "nothing of it is merged. Create another RosterSync."
+        )
+    else:
+        rival = snapshot.rival.name if snapshot.rival else "another"
+        what = "has the same plan" if decision.row.reason == "EqualPlan" else "was pulled later"
+        text = f"RosterSync {rival} {what}: decide on that one. What was staged here is discarded."
+    return Wanted(phase.value, True, decision.row.reason, text)
 
 
 def _was_merged_before(snapshot: Snapshot, status: RosterSyncStatus) -> bool:
@@ -300,6 +320,8 @@ def waiting_reason(status: RosterSyncStatus) -> str:
         Phase.MERGING: ("Complete",),
         Phase.MERGED: ("Complete",),
         Phase.REJECTED: ("Rejected",),
+        Phase.EXPIRED: ("Expired",),
+        Phase.SUPERSEDED: ("Superseded",),
         Phase.FAILED: ("Failed",),
     }[status.phase]
     for condition in status.conditions:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from roster_operator.api.sync import FINAL, WAITING, Phase, RosterSyncStatus
 
 from .jobs import STEP_LABEL
-from .objects import CONNECTION, STAGED_FINALIZER, SYNC, Body, find, parse_time
+from .objects import CONNECTION, STAGED_FINALIZER, SYNC, Body, Meta, find, parse_duration, parse_time
 from .queue import Key
 from .results import is_finished
 from .sync_status import limits_text, waiting_reason
@@ -47,7 +47,13 @@ class SyncRecord:
     digest: str | None
     summary: str
     settled: bool  # final, and nothing is left to do
+    outlives: datetime | None  # settled: from when on it may be deleted
     version: str = field(default="", compare=False)
+
+    @property
+    def standing(self) -> tuple[Phase, str | None]:
+        """What other syncs of the connection go by."""
+        return self.phase, self.digest
 
     @property
     def busy(self) -> bool:
@@ -108,7 +114,22 @@ class View:
         known = record or before
         if known is not None and before != record:
             keys.add(Key(CONNECTION.kind, name[0], known.connection))
+        if record is not None and record.digest and (before is None or before.standing != record.standing):
+            keys |= self._waiting_beside(name, record)
         return keys
+
+    def _waiting_beside(self, name: Name, record: SyncRecord) -> set[Key]:
+        """The connection's other syncs that wait for a person: this one's plan may supersede theirs."""
+        others = self._of_connection[name[0], record.connection] - {name}
+        return {Key(SYNC.kind, *other) for other in others if self.syncs[other].phase in WAITING}
+
+    def outlived(self, now: datetime) -> set[Key]:
+        """Syncs that ended so long ago that they may be deleted."""
+        return {
+            Key(SYNC.kind, *name)
+            for name, record in self.syncs.items()
+            if record.outlives is not None and record.outlives <= now
+        }
 
     def job_seen(self, body: Body, *, deleted: bool = False) -> set[Key]:
         """A Job changed: its owner is looked at."""
@@ -170,6 +191,10 @@ def _sync(body: Body) -> SyncRecord:
     approved = find(status.conditions, "Approved")
     plan = status.plan
     held = STAGED_FINALIZER in (meta.get("finalizers") or ())
+    settled = status.phase in FINAL and not held
+    finished = status.times.finished
+    lasting = not settled or finished is None or Meta.of(body).tracked or meta.get("deletionTimestamp")
+    kept = parse_duration(body["spec"].get("ttlAfterFinished") or "720h")
     return SyncRecord(
         uid=meta["uid"],
         connection=body["spec"]["connectionRef"]["name"],
@@ -181,7 +206,8 @@ def _sync(body: Body) -> SyncRecord:
         finished=status.times.finished,
         digest=plan.digest if plan else None,
         summary=_summary(status) if waits else "",
-        settled=status.phase in FINAL and not held,
+        settled=settled,
+        outlives=None if lasting or finished is None else finished + kept,
         version=meta.get("resourceVersion", ""),
     )
 
