@@ -139,7 +139,7 @@ async def download(sftp: asyncssh.SFTPClient, path: bytes, into: BinaryIO, setti
             before = _entry(b"", await _in_time(sftp.stat(path), settings.timeouts))
             if before.size > settings.max_size:
                 raise _too_large(settings.max_size)
-            received, sha256 = await _read(sftp, path, into, settings)
+            received, sha256 = await _read(sftp, path, into, before.size, settings.timeouts)
             after = _entry(b"", await _in_time(sftp.stat(path), settings.timeouts))
         if (before.size, before.mtime) == (after.size, after.mtime) and received == before.size:
             return FileFacts(after.modified, received, sha256)
@@ -176,16 +176,20 @@ async def _ends(sftp: asyncssh.SFTPClient, path: bytes, size: int, timeouts: Sft
     return is_whole(bytes(head), tail)
 
 
-async def _read(sftp: asyncssh.SFTPClient, path: bytes, into: BinaryIO, settings: SftpSettings) -> tuple[int, str]:
-    """Bytes received, and their SHA-256."""
+async def _read(
+    sftp: asyncssh.SFTPClient, path: bytes, into: BinaryIO, size: int, timeouts: SftpTimeouts
+) -> tuple[int, str]:
+    """Bytes received, and their SHA-256. A file that is longer than `size` is not read to its end."""
     into.seek(0)
     into.truncate()
     digest, received = hashlib.sha256(), 0
     async with sftp.open(path, "rb") as file:
-        while piece := await _in_time(file.read(_PIECE, received), settings.timeouts):
+        # One byte more than it had tells that it grew, and a file that never ends is not followed.
+        while wanted := min(_PIECE, size + 1 - received):
+            piece = await _in_time(file.read(wanted, received), timeouts)
+            if not piece:
+                break
             received += len(piece)
-            if received > settings.max_size:
-                raise _too_large(settings.max_size)
             digest.update(piece)
             _write(into, piece)
     into.flush()

@@ -90,14 +90,14 @@ class Credentials:
 
 
 def _private_key(text: str, passphrase: str | None) -> asyncssh.SSHKey:
-    # The error's own text may repeat the key's comment, so only its kind is looked at.
+    # The error's own text may repeat the key's comment, so it is looked at and never repeated.
     try:
         # Many editors leave the last newline out, and some clients add blank lines before the first.
         return asyncssh.import_private_key(text.strip() + "\n", passphrase)
     except asyncssh.KeyEncryptionError:
         encrypted = True
     except asyncssh.KeyImportError as error:
-        encrypted = passphrase is None and "assphrase" in str(error)
+        encrypted = "Passphrase must" in str(error) or "Unable to decrypt" in str(error)
     except ValueError:
         encrypted = False
     if encrypted:
