@@ -9,6 +9,7 @@ export PYTHON
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+BENCH := .venv-bench
 PYTEST := $(PY) -m pytest
 PROMTOOL = $(shell command -v promtool || echo .local/tools/promtool)
 PARTS := check test-unit test-store test-cluster
@@ -119,9 +120,17 @@ test-cluster: $(READY) ## Tests on a real API server, and end to end on the loca
 cluster-tests:
 	$(call tests,test-cluster,-m "apiserver or cluster")
 
-bench: $(READY) ## Measure stage and merge; figures in build/bench.json
+bench: $(READY) $(BENCH)/.ready ## Measure stage and merge; figures in build/bench.json
 	@mkdir -p build
-	@$(PY) -m tests.benchmarks
+	@$(PY) -m tests.benchmarks --others $(BENCH)/bin/python
+
+# What is measured beside has libraries of its own: they are no part of the product, nor of its tests.
+$(BENCH)/.ready: requirements/bench.txt | system-python
+	@$(BENCH)/bin/python -c '' 2> /dev/null || $(PYTHON) -m venv --clear $(BENCH)
+	@echo "Installing requirements/bench.txt into $(BENCH) (about 1 min)" >&2
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+		-r requirements/bench.txt
+	@touch $@
 
 generate: $(READY) ## Write every generated file again
 	$(PY) -m roster_operator.api.schema
@@ -134,7 +143,8 @@ lock: $(READY) ## Resolve pyproject.toml again into requirements/*.txt (UPGRADE=
 	$(LOCK) --extra demo -c requirements/test.txt --upgrade -o requirements/demo.txt
 	$(LOCK) -c requirements/test.txt --upgrade -o requirements/operator.txt
 	$(subst pyproject.toml,requirements/build.in,$(LOCK)) -o requirements/build.txt
+	$(subst pyproject.toml,requirements/bench.in,$(LOCK)) -o requirements/bench.txt
 
 clean: ## Remove what can be made again
-	rm -rf build dist $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .local/tools
+	rm -rf build dist $(VENV) $(BENCH) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .local/tools
 	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -144,9 +144,24 @@ class Bench:
                     conn.execute(f"alter table {schema}.{table.name} alter {column} drop not null".encode())
 
     def naive(self) -> Cost:
+        return self._script(sys.executable, "naive")
+
+    def others(self, python: str) -> dict[str, Cost]:
+        """What other people's libraries take for the same pull, checked by the number of their rows."""
+        found = {
+            "SQLAlchemy bulk upsert": self._script(python, "sqlalchemy_upsert"),
+            "dlt": self._script(python, "dlt_pipeline", str(self.folder / "dlt")),
+        }
+        for name in ("users", "enrollments"):
+            shown = self.ask(f"select count(*) from naive.{name}")
+            for schema in ("bulk", "dlt_bench"):
+                assert self.ask(f"select count(*) from {schema}.{name}") == shown, (schema, name)
+        return found
+
+    def _script(self, python: str, name: str, *more: str) -> Cost:
         self.settle()
-        arguments = [self.source.url, self.source.endpoint, self.database.owner_url]
-        return measured([sys.executable, "-m", "tests.benchmarks.naive", *arguments])
+        arguments = [self.source.url, self.source.endpoint, self.database.owner_url, *more]
+        return measured([python, "-m", f"tests.benchmarks.{name}", *arguments])
 
     def download(self) -> Cost:
         return measured([sys.executable, "-m", "tests.benchmarks.source", self.source.url, self.source.endpoint])
@@ -191,11 +206,12 @@ class Bench:
         assert self.ask(left + " and relname not like 'template%'") == [(0,)]
 
 
-def run(bench: Bench, output: Path) -> None:
+def run(bench: Bench, output: Path, others: str | None) -> None:
     """All cases. The figures are written after each, so that a run that is broken off leaves what it has."""
     lines: list[Line] = []
     first: Cost | None = None
     bench.tables_for("naive")
+    bench.tables_for("bulk")
     for case, variant in CASES.items():
         if case != "nothing changed":
             bench.source.variant(variant)
@@ -203,7 +219,7 @@ def run(bench: Bench, output: Path) -> None:
         ours = staged + merged
         first = first or ours
         records = sum(entity["received"] for entity in plan["entities"].values())
-        beside = {"naive script": bench.naive()}
+        beside = {"naive script": bench.naive()} | (bench.others(others) if others else {})
         bench.verify(plan)
         if case == "first load":
             beside["plain COPY"] = bench.copying()
@@ -243,6 +259,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=200_000, help="users of the district (default: %(default)s)")
     parser.add_argument("--enrollments", type=int, default=500_000, help="enrollments (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench.json", help="where the figures go")
+    parser.add_argument("--others", help="a Python with requirements/bench.txt: dlt and SQLAlchemy are measured too")
     options = parser.parse_args()
     load = os.getloadavg()
     size = f"{options.users:,} users, {options.enrollments:,} enrollments"
@@ -254,7 +271,7 @@ def main() -> int:
         served(options.users, options.enrollments) as source,
         EmbeddedPostgres.temporary(18, tcp=True, durable=True) as server,
     ):
-        run(Bench(server.create_database("bench", "bench_owner"), source, Path(folder)), options.output)
+        run(Bench(server.create_database("bench", "bench_owner"), source, Path(folder)), options.output, options.others)
     out.print(f"load at the end {os.getloadavg()[0]:.1f}; written to {options.output}")
     return 0
 
