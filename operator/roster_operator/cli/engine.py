@@ -18,6 +18,7 @@ from roster_operator.store.cursors import wanted_delta
 from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
 from roster_operator.worker import check
+from roster_operator.worker.choices import choices_of
 from roster_operator.worker.failures import WorkerError
 from roster_operator.worker.inputs import SecretValues
 from roster_operator.worker.pull import Progress
@@ -54,6 +55,7 @@ class Engine:
     def stage(self, secret: SecretValues, progress: Progress, mode: Mode = Mode.FULL) -> tuple[RunName, Staged]:
         """Pull and stage under a new run."""
         started = datetime.now(UTC)
+        choices = choices_of(self.connection.spec)
         title = f"{self.connection.name}-{started:%Y%m%d-%H%M%S}"
         name = RunName(uuid.uuid4(), LOCAL, self.connection.namespace, title, mode.value)
         with connect(self.stage_url) as conn:
@@ -62,7 +64,7 @@ class Engine:
             runs.set_retention(conn, retention.remove_after_days, retention.history_days)
             delta = wanted_delta(conn, name.mode)
             with open_source(self.connection.spec, secret, self.policy, delta) as source:
-                return name, stage(source, conn, name, 1, self.connection.spec.limits, progress)
+                return name, stage(source, conn, name, 1, self.connection.spec.limits, progress, choices)
 
     def runs(self, limit: int) -> list[Run]:
         """The newest runs."""

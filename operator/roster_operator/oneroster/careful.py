@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from .entities import Entity
-from .problems import Problem
+from .masks import is_masked
+from .problems import VALUE_MASKED, Problem
 from .records import AcademicSession, Class, Course, Demographics, Enrollment, Org, Record, User
 from .values import (
     BOOLEANS,
@@ -41,6 +42,7 @@ class Reader:
         self.version = version
         self.problems: list[Problem] = []
         self.invalid = False
+        self.withheld = False  # whether a masked value counts as withheld; only people's are
 
     def error(self, code: str, field: str | None) -> None:
         self.problems.append(Problem(code, "error", field))
@@ -49,9 +51,18 @@ class Reader:
     def warn(self, code: str, field: str | None) -> None:
         self.problems.append(Problem(code, "warning", field))
 
+    def masked(self, value: Any, field: str) -> bool:
+        """Whether the source withholds this value, which is then noted, once a field."""
+        if not self.withheld or not isinstance(value, str) or not is_masked(value):
+            return False
+        found = Problem(VALUE_MASKED, "warning", field)
+        if found not in self.problems:
+            self.problems.append(found)
+        return True
+
     def _text(self, value: Any, field: str) -> str | None:
-        """Text or None of one value; numbers are taken as their digits."""
-        if value is None or value == "":
+        """Text or None of one value; numbers are taken as their digits. A masked value is none."""
+        if value is None or value == "" or self.masked(value, field):
             return None
         if type(value) is int and abs(value) < 2**63:
             self.warn("NumberAsText", field)
@@ -81,7 +92,11 @@ class Reader:
         if value is None or value == "":
             self.error("MissingRequired", name)
             return ""
-        return self._text(value, name) or ""
+        # A record cannot be without it: a masked value is better than none, where nothing is merged yet.
+        return self._text(value, name) or (value if isinstance(value, str) and self._is_withheld(name) else "")
+
+    def _is_withheld(self, name: str) -> bool:
+        return any(found.code == VALUE_MASKED and found.field == name for found in self.problems)
 
     def expected(self, value: Any, name: str) -> None:
         """Warns when something is missing that the standard requires but a record can live without."""
@@ -164,7 +179,7 @@ class Reader:
     def flag(self, name: str) -> bool | None:
         """A boolean in any of its spellings."""
         value = self.fields.get(name)
-        if value is None or value == "":
+        if value is None or value == "" or self.masked(value, name):
             return None
         if isinstance(value, list | dict):
             self.error("WrongType", name)
@@ -178,7 +193,7 @@ class Reader:
 
     def day_of(self, value: Any, field: str) -> date | None:
         """A day; of a moment its date part, with a warning."""
-        if value is None or value == "":
+        if value is None or value == "" or self.masked(value, field):
             return None
         if not isinstance(value, str):
             self.error("WrongType", field)
@@ -241,6 +256,8 @@ class Reader:
             fault = metadata_fault(value, self.size)
             if fault:
                 self.error(fault, "metadata")
+            for item in value.values():
+                self.masked(item, "metadata")
             return value or None
         if value not in (None, "", []):
             self.error("WrongType", "metadata")
@@ -321,6 +338,7 @@ def _class(read: Reader) -> Class:
 
 
 def _user(read: Reader) -> User:
+    read.withheld = True
     common = read.common()
     orgs = read.references("orgs")
     roles = _roles(read)
@@ -416,8 +434,10 @@ def _user_ids(read: Reader) -> list[dict[str, str]]:
             read.error("WrongType", "userIds")
             continue
         inner = Reader(item, 0, read.version)
+        inner.withheld = read.withheld
         kind, identifier = inner.text("type"), inner.text("identifier")
-        read.problems += [Problem(fault.code, fault.severity, "userIds") for fault in inner.problems]
+        faults = [Problem(fault.code, fault.severity, "userIds") for fault in inner.problems]
+        read.problems += [fault for fault in faults if fault.code != VALUE_MASKED or fault not in read.problems]
         read.invalid = read.invalid or inner.invalid
         if identifier is not None:
             found.append({"type": kind or "", "identifier": identifier})
@@ -438,6 +458,7 @@ def _enrollment(read: Reader) -> Enrollment:
 
 
 def _demographics(read: Reader) -> Demographics:
+    read.withheld = True
     return Demographics(
         *read.common(),
         birth_date=read.optional_date("birthDate", "birthdate"),

@@ -164,7 +164,8 @@ def _enrollment(data: bytes) -> Record | None:
 
 def _user(data: bytes) -> Record | None:
     size = len(data)
-    if size > MAX_RECORD_BYTES:
+    # A star may be a masked value.
+    if size > MAX_RECORD_BYTES or b"*" in data:
         return None
     try:
         wire = _user_wire(data)
@@ -294,7 +295,7 @@ def _any_too_long(record: User) -> bool:
 
 def _demographics(data: bytes) -> Record | None:
     size = len(data)
-    if size > MAX_TEXT:
+    if size > MAX_TEXT or b"*" in data:
         return None
     try:
         wire = _demographics_wire(data)

@@ -6,6 +6,9 @@ import msgspec
 
 from .records import Record
 
+# The source withholds a field's value.
+VALUE_MASKED = "ValueMasked"
+
 
 class Problem(msgspec.Struct, frozen=True, gc=False):
     """One finding: a stable code and the standard's name of the field, never a value."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,60 +16,30 @@ import msgspec
 import numpy as np
 import psycopg
 import xxhash
-from numpy.typing import NDArray
 
+from roster_operator.oneroster.choices import Choices
 from roster_operator.oneroster.entities import OPTIONAL, Entity
 from roster_operator.oneroster.errors import OneRosterError, Reason
+from roster_operator.oneroster.intake import Intake, filled, masked_fields
 from roster_operator.oneroster.paging import Page, completeness
+from roster_operator.oneroster.problems import Decoded
 from roster_operator.oneroster.records import Record, canonical
 from roster_operator.oneroster.references import REFERENCES, ReferenceField
+from roster_operator.oneroster.scope import current_sessions, judges, out_of_scope
 from roster_operator.oneroster.source import Source
-from roster_operator.store.seen import SeenIndex
-from roster_operator.store.stage import Issue, Stage, TableStage, missing_merged
+from roster_operator.store.seen import Hashes, SeenIndex
+from roster_operator.store.stage import Issue, Stage, TableStage, known_sessions, merged_rows, missing_merged
 from roster_operator.store.tables import BY_ENTITY
 
 from .decisions import Pull
+from .known import KnownIds, hashes_of, id_hash
 
 # Part of every raw hash: raise it when records are read differently, so that no row hides behind its old bytes.
-READING = 1
+READING = 2
 RESTARTS = 2
 _OPTIONAL_MISSING = frozenset({Reason.SCOPE_MISSING, Reason.FORBIDDEN, Reason.NOT_FOUND})
 
 Progress = Callable[[str, int, int | None], None]  # entity, records so far, total
-IdHashes = NDArray[np.uint64]
-
-
-class KnownIds:
-    """Ids staged in this run, as sorted hashes: what later entities may refer to."""
-
-    def __init__(self) -> None:
-        self._sorted: dict[Entity, IdHashes] = {}
-
-    def put(self, entity: Entity, decoded: array[int], unfit: array[int]) -> None:
-        """All valid ids of an entity that was pulled to its end: those of its decoded records but the unfit ones."""
-        valid = np.unique(_hashes(decoded))
-        self._sorted[entity] = valid[~np.isin(valid, _hashes(unfit))] if unfit else valid
-
-    def unknown(self, entity: Entity, ids: Sequence[str]) -> list[int]:
-        """Positions of the ids that were not staged in this run (they may be merged already)."""
-        known = self._sorted.get(entity, _NONE)
-        if not len(known):
-            return list(range(len(ids)))
-        hashes = np.array([_id_hash(i) for i in ids], dtype=np.uint64)
-        at = np.searchsorted(known, hashes)
-        at[at == len(known)] = 0
-        return np.flatnonzero(known[at] != hashes).tolist()
-
-
-_NONE: IdHashes = np.empty(0, dtype=np.uint64)
-
-
-def _hashes(values: array[int]) -> IdHashes:
-    return np.frombuffer(values, dtype=np.uint64) if values else _NONE
-
-
-def _id_hash(sourced_id: str) -> int:
-    return xxhash.xxh3_64_intdigest(sourced_id.encode())
 
 
 @dataclass
@@ -92,6 +62,7 @@ class EntityPull:
         stage: Stage,
         entity: Entity,
         known: KnownIds,
+        choices: Choices,
         progress: Progress,
     ) -> None:
         self._source = source
@@ -101,13 +72,18 @@ class EntityPull:
         self._table = BY_ENTITY[entity.value]
         self._known = known
         self._progress = progress
-        self._seed = _id_hash(f"{READING}/{source.version}/{entity.value}/{source.reading(entity)}")
+        self._choices = choices
+        self._intake = Intake(choices, entity)
+        self._judges = judges(choices, entity)
+        reading = f"{READING}/{source.version}/{entity.value}/{source.reading(entity)}"
+        # Other settings make other records of the same bytes, so they are part of what is recognised.
+        self._seed = id_hash(reading + (f"/{self._intake.reading}" if self._intake.reading else ""))
         self._index = SeenIndex.load(conn, self._table)
         self.active = self._index.active
 
     def run(self) -> Pull:
         """Stage the entity. Raises OneRosterError, StoreError."""
-        if not self._source.offers(self._entity):
+        if self._entity not in self._choices.entities or not self._source.offers(self._entity):
             return Pull(pulled=False)
         for restart in range(RESTARTS + 1):
             self._begin()
@@ -136,7 +112,7 @@ class EntityPull:
 
     def _begin(self) -> None:
         self._rows: TableStage = self._stage.table(self._table)
-        self._decode = self._source.decoder(self._entity)
+        self._decode = self._intake.decoder(self._source.decoder(self._entity))
         self._issues: list[Issue] = []
         self._suspects: list[_Suspect] = []
         self._ids = array("Q")  # hashes of the ids of all misses that have one
@@ -144,6 +120,7 @@ class EntityPull:
         self._valid = array("Q")
         self._repeats: list[str] = []  # ids of records shown twice with the same bytes
         self._unfit = array("Q")  # ids of records that are skipped though they were decoded: nothing may refer to them
+        self._left_out = array("Q")  # ids of records that are out of scope
         self._nameless = 0
 
     def _again(self) -> None:
@@ -165,36 +142,66 @@ class EntityPull:
             self._stage_misses(page, misses.tolist(), hashes)
         self._progress(self._entity.value, page.offset + len(records), page.total)
 
-    def _stage_misses(self, page: Page, misses: list[int], hashes: IdHashes) -> None:
+    def _stage_misses(self, page: Page, misses: list[int], hashes: Hashes) -> None:
         entity, rows, number = self._entity.value, self._rows, page.number
         signed: list[int] = hashes.view(np.int64).tolist()
+        decode = self._decode
+        read: Iterable[Decoded] = (decode(page.records[position]) for position in misses)
+        if self._judges:
+            read = self._scoped(list(read))
         staged: list[Record] = []
-        for position in misses:
-            record, sourced_id, problems, secret = self._decode(page.records[position])
+        masked: list[tuple[Record, int | None, list[str]]] = []
+        for position, (record, sourced_id, problems, secret) in zip(misses, read, strict=True):
             for problem in problems:
                 place = number if page.lines is None else page.lines[position]
                 self._issues.append(Issue(entity, sourced_id, problem.code, problem.severity, problem.field, place))
             if sourced_id is None:
                 self._nameless += 1
                 continue
-            id_hash = _id_hash(sourced_id)
-            self._ids.append(id_hash)
+            hashed = id_hash(sourced_id)
+            self._ids.append(hashed)
             self._id_pages.append(number)
             if record is None:
                 continue
-            self._valid.append(id_hash)
-            values = msgspec.structs.astuple(record)
-            rows.add(
-                record.sourced_id,
-                record.status,
-                None if secret else signed[position],
-                "\\x" + hashlib.sha256(canonical(record)).hexdigest(),
-                values[2:],
-            )
+            self._valid.append(hashed)
+            raw_hash = None if secret else signed[position]
+            if problems and (withheld := masked_fields(self._entity, problems)):
+                masked.append((record, raw_hash, withheld))
+            else:
+                _add(rows, record, raw_hash)
             staged.append(record)
+        if masked:
+            merged = merged_rows(self._conn, self._table, [record.sourced_id for record, _, _ in masked])
+            for record, raw_hash, withheld in masked:
+                _add(rows, filled(record, withheld, merged.get(record.sourced_id)), raw_hash)
         self._check_references(staged, number)
         if len(self._issues) >= _ISSUE_BATCH:
             self._write_issues()
+
+    def _scoped(self, read: list[Decoded]) -> list[Decoded]:
+        """The records without those that are out of scope, of which only the id is left."""
+        known = [(at, decoded.record) for at, decoded in enumerate(read) if decoded.record is not None]
+        records = [record for _, record in known]
+        out = out_of_scope(self._choices, self._entity, records, self._known.left_out)
+        gone = [records[n].sourced_id for n in sorted(out)]
+        for n in out:
+            read[known[n][0]] = Decoded(None, records[n].sourced_id, (), False)
+        self._leave_out(gone, shown=True)
+        return read
+
+    def _leave_out(self, sourced_ids: Sequence[str], *, shown: bool) -> None:
+        self._stage.scoped_out(self._table, sourced_ids, shown=shown)
+        self._left_out.extend(id_hash(sourced_id) for sourced_id in sourced_ids)
+
+    def _leave_out_sessions(self) -> None:
+        """Which school year is under way only all sessions together tell."""
+        if self._entity is not Entity.ACADEMIC_SESSIONS or not self._choices.current_terms:
+            return
+        sessions = known_sessions(self._conn, self._stage)
+        current = current_sessions(sessions, self._choices.today)
+        for shown in (True, False):
+            gone = [each.sourced_id for each in sessions if each.sourced_id not in current and each.shown is shown]
+            self._leave_out(gone, shown=shown)
 
     def _check_references(self, records: Sequence[Record], page: int) -> None:
         """Note the records that refer to something which this pull has not staged."""
@@ -202,8 +209,13 @@ class EntityPull:
             return
         suspects: dict[int, _Suspect] = {}
         for reference in REFERENCES[self._entity]:
+            if reference.target not in self._choices.entities:
+                continue
             owners, ids = _targets(records, reference)
             unknown = self._known.unknown(reference.target, ids)
+            if unknown:
+                left_out = self._known.left_out(reference.target, {ids[at] for at in unknown})
+                unknown = [at for at in unknown if ids[at] not in left_out]
             if not unknown:
                 continue
             gone = set(unknown)
@@ -237,7 +249,7 @@ class EntityPull:
                 alive = reference in suspect.resolved or len(dangling) < len(ids)
                 severity = "error" if reference.required and not alive else "warning"
                 if severity == "error":
-                    self._unfit.append(_id_hash(suspect.sourced_id))
+                    self._unfit.append(id_hash(suspect.sourced_id))
                 self._issues.append(
                     Issue(
                         self._entity.value,
@@ -250,11 +262,20 @@ class EntityPull:
                 )
         self._suspects.clear()
 
+    def _missing_schools(self) -> list[Issue]:
+        """Schools that the scope names and nobody knows: a slip of the pen would leave out everything."""
+        if self._entity is not Entity.ORGS or not self._choices.schools or self._source.report(self._entity).delta:
+            return []
+        valid = set(self._valid)
+        asked = sorted(school for school in self._choices.schools if id_hash(school) not in valid)
+        missing = missing_merged(self._conn, self._table, asked)
+        return [Issue(self._entity.value, i, "ScopedSchoolMissing", "warning", "sourcedId") for i in sorted(missing)]
+
     def _shifted(self) -> bool:
         """The same id on two pages: the listing moved while it was read, so another record may be lost."""
         if self._repeats:
             return True
-        ids = _hashes(self._ids)
+        ids = hashes_of(self._ids)
         distinct = len(np.unique(ids))
         if distinct == len(ids):
             return False
@@ -264,20 +285,22 @@ class EntityPull:
 
     def _end(self, restarts: int, twice: Sequence[str]) -> Pull:
         self._judge_suspects()
-        ids = _hashes(self._ids)
+        self._leave_out_sessions()
+        ids = hashes_of(self._ids)
         distinct_missed = len(np.unique(ids))
         # Ids that came twice, in whatever way: nobody can tell which record is true, so none of them is taken.
         doubled = {*twice, *self._repeats}
         if distinct_missed != len(ids):
             doubled.update(self._rows.duplicates())
+        self._issues.extend(self._missing_schools())
         self._issues.extend(
             Issue(self._entity.value, sourced_id, "DuplicateSourcedId", "error", "sourcedId") for sourced_id in doubled
         )
         self._write_issues()
         received = self._index.seen_count + distinct_missed - len(set(twice))
         invalid = self._stage.skipped(self._entity.value) + self._nameless
-        self._unfit.extend(_id_hash(sourced_id) for sourced_id in doubled)
-        self._known.put(self._entity, self._valid, self._unfit)
+        self._unfit.extend(id_hash(sourced_id) for sourced_id in doubled)
+        self._known.put(self._entity, self._valid, self._unfit, self._left_out)
         report = self._source.report(self._entity)
         proof = completeness(report, received)
         reason = None if proof.complete else "RecordWithoutId" if self._nameless else proof.reason
@@ -297,6 +320,12 @@ class EntityPull:
     def _write_issues(self) -> None:
         self._stage.issues(self._issues)
         self._issues.clear()
+
+
+def _add(rows: TableStage, record: Record, raw_hash: int | None) -> None:
+    values = msgspec.structs.astuple(record)
+    row_hash = "\\x" + hashlib.sha256(canonical(record)).hexdigest()
+    rows.add(record.sourced_id, record.status, raw_hash, row_hash, values[2:])
 
 
 _ISSUE_BATCH = 5000

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from roster_operator.api.limits import LimitHit, Limits
+from roster_operator.oneroster.choices import EVERYTHING, Choices
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.source import Source
 from roster_operator.store import plan as plans
@@ -58,7 +59,13 @@ def recorded(run: Run, limits: Limits) -> Staged:
 
 
 def stage(
-    source: Source, conn: psycopg.Connection, name: RunName, attempt: int, limits: Limits, progress: Progress
+    source: Source,
+    conn: psycopg.Connection,
+    name: RunName,
+    attempt: int,
+    limits: Limits,
+    progress: Progress,
+    choices: Choices = EVERYTHING,
 ) -> Staged:
     """Pull and stage. Safe to run again: a new attempt begins anew and fences the old one.
 
@@ -68,9 +75,18 @@ def stage(
     opened = Stage(conn, name, attempt)
     try:
         with _without_garbage_collection():
-            pulls, active = _pull_all(source, conn, opened, progress)
+            pulls, active = _pull_all(source, conn, opened, choices, progress)
         judged = judge(pulls, active)
-        opened.seal(version, {entity: pull.to_dict() for entity, pull in judged.items()}, removable(judged))
+        may_lose = removable(judged)
+        if choices.scoped:
+            opened.close_scope(
+                sorted(choices.schools),
+                enrolled_only=choices.enrolled_only,
+                untaken=choices.untaken,
+                removable=may_lose,
+                delta=[entity for entity, pull in judged.items() if pull.delta],
+            )
+        opened.seal(version, {entity: pull.to_dict() for entity, pull in judged.items()}, may_lose)
         run = runs.get(conn, name.run)
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
@@ -97,13 +113,13 @@ def _taken_away(conn: psycopg.Connection, opened: Stage) -> StoreError | None:
 
 
 def _pull_all(
-    source: Source, conn: psycopg.Connection, opened: Stage, progress: Progress
+    source: Source, conn: psycopg.Connection, opened: Stage, choices: Choices, progress: Progress
 ) -> tuple[dict[str, Pull], dict[str, int]]:
     pulls: dict[str, Pull] = {}
     active: dict[str, int] = {}
     known = KnownIds()
     for entity in Entity:
-        pull = EntityPull(source, conn, opened, entity, known, progress)
+        pull = EntityPull(source, conn, opened, entity, known, choices, progress)
         active[entity.value] = pull.active
         pulls[entity.value] = pull.run()
     return pulls, active

@@ -32,6 +32,7 @@ from roster_operator.store.plan import Plan
 from roster_operator.store.runs import RunName
 
 from . import check
+from .choices import choices_of
 from .decisions import beyond
 from .failures import WorkerError, failure_of
 from .inputs import MountedSecret, mounted_source_secret
@@ -81,10 +82,11 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
         if result is None:
+            choices = choices_of(spec)
             delta = wanted_delta(conn, name.mode)
             with open_source(spec, mounted_source_secret(sis, spec.secret()), task.policy, delta) as source:
                 try:
-                    result = stage(source, conn, name, task.attempt, task.limits, ProgressLines())
+                    result = stage(source, conn, name, task.attempt, task.limits, ProgressLines(), choices)
                 except AlreadyStagedError:
                     result = answer_before(conn, name, task.limits)
         version = runs.data_version(conn)
