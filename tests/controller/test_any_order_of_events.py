@@ -48,7 +48,7 @@ class Life:
         self.loop = asyncio.new_event_loop()
         self.api = FakeApi()
         view = View()
-        quick = replace(SETTINGS, discard_retry_delay=0.0)
+        quick = replace(SETTINGS, retry_delay=0.0, merge_attempts=3)
         recorder = Recorder(self.api, "test")
         self.context = Context(self.api, quick, Metrics(view), recorder, Slots(view, 1000), view, "cluster")
         self.approvable: set[str] = set()  # digests that somebody's words approve, of the plan that status shows
@@ -164,7 +164,8 @@ class Life:
         task = task_of(job)
         answer: Body = {"step": task.step.value}
         if self._seldom(8):
-            answer |= {"outcome": "Failed", "failure": {"reason": "DatabaseUnreachable", "message": "x"}}
+            failure = {"reason": "DatabaseUnreachable", "message": "x", "retryable": self._seldom(2)}
+            answer |= {"outcome": "Failed", "failure": failure}
         elif task.step == "stage":
             again = self._seldom(12)
             answer |= {"outcome": "AlreadyMerged"} if again else {"outcome": "Staged", "plan": self._plan()}
@@ -178,7 +179,7 @@ class Life:
                 self.merged_digests.append(task.order.digest)
                 answer |= {"outcome": "Merged"}
         else:
-            answer |= {"outcome": "Discarded"}
+            answer |= {"outcome": "Merged" if self.merged_digests else "Discarded"}
         self.end(job, answer)
         return f"{answer}"
 
@@ -266,6 +267,8 @@ class Life:
         complete = [item for item in self.status.get("conditions", []) if item["type"] == "Complete"]
         if phase == "Merged" and complete[0]["reason"] == "Merged":
             assert self.merged_digests == [self.status["approval"]["digest"]], "it says merged, and it is"
+        if phase == "Failed" and self.merged_digests:
+            assert self.status["failure"]["reason"] in {"MergeUnknown", "MergedUnanswered"}, "it says that it may be"
         text = json.dumps(self.status)
         assert len(text) < 16_000
         assert text.isascii()
@@ -278,7 +281,8 @@ class Life:
             self.look()
             for job in self.open_jobs:
                 step = task_of(job).step
-                outcome = {"stage": "AlreadyMerged", "merge": "Merged", "discard": "Discarded"}[step]
+                discard = "Merged" if self.merged_digests else "Discarded"
+                outcome = {"stage": "AlreadyMerged", "merge": "Merged", "discard": discard}[step]
                 if step == "merge" and not self.merged_digests:
                     order = task_of(job).order
                     assert order

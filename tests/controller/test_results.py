@@ -75,6 +75,17 @@ def test_why_a_pod_does_not_start_is_told() -> None:
     assert found.message == "ImagePullBackOff: no such image"
 
 
+def test_of_several_pods_only_the_last_has_answered() -> None:
+    given = job("Failed", "BackoffLimitExceeded", failed=2)
+    found = job_state(given, [pod(FAILED, name="p1", minutes=2), pod(FAILED)], None, Step.STAGE, NOW, PATIENCE)
+    assert found.failed_pods == 2
+
+
+def test_a_job_past_its_deadline_ended_when_it_should_have() -> None:
+    found = job_state(job(minutes=90, ready=1), [pod(state={"running": {}})], None, Step.STAGE, NOW, PATIENCE)
+    assert found.ended == NOW - timedelta(minutes=30), "else a pause after its end would never be over"
+
+
 def test_a_job_being_deleted_has_no_answer_to_wait_for() -> None:
     given = job()
     given["metadata"]["deletionTimestamp"] = stamp()

@@ -46,6 +46,8 @@ class Fact(StrEnum):
     LOST = "the Job ended, is gone or overdue, without an answer"
     OUT_OF_ATTEMPTS = "no further attempt is permitted"
     COOLING = "the next attempt is not due yet"
+    RETRYABLE = "the answer: failed, and another try may help"
+    UNSETTLED = "an earlier attempt of this merge left no answer that settles it"
 
     STAGED = "the answer: staged, with a plan"
     ALREADY_MERGED = "the answer: merged before"
@@ -53,6 +55,8 @@ class Fact(StrEnum):
     PLAN_CHANGED = "the answer: another merge came between, with a new plan"
     DISCARDED = "the answer: nothing staged is left"
     FAILED = "the answer: failed"
+
+    UNTOLD = "status says that the database may hold the merge"
 
     APPROVED = "the plan is approved"
     DIGEST_MISMATCH = "approvedPlan names another digest"
@@ -78,6 +82,7 @@ class Step(StrEnum):
     PUBLISH = "put the plan into status"
     APPROVE = "latch the approval"
     FINISH = "end"
+    TELL = "say that the database does hold the merge"
     STOP = "delete the Jobs of other steps"
     RELEASE = "remove the finalizer"
     DELETE = "delete the object"
@@ -156,9 +161,16 @@ TABLE: tuple[Row, ...] = (
     _row(_S.MERGING, {_F.ALREADY_MERGED}, Step.FINISH, Phase.MERGED, "AlreadyMerged"),
     _row(_S.MERGING, {_F.PLAN_CHANGED, _F.BEYOND_LIMITS}, Step.PUBLISH, Phase.BLOCKED, "BeyondLimits"),
     _row(_S.MERGING, {_F.PLAN_CHANGED}, Step.PUBLISH, Phase.AWAITING_APPROVAL, "PlanChanged"),
+    # Only the database knows whether a merge without a clear answer was done: it is asked again, by merging again.
+    _row(_S.MERGING, {_F.FAILED, _F.RETRYABLE, _F.OUT_OF_ATTEMPTS}, Step.FINISH, Phase.FAILED, "MergeUnknown"),
+    _row(_S.MERGING, {_F.FAILED, _F.RETRYABLE, _F.COOLING}, Step.WAIT, Phase.MERGING, "Merging"),
+    _row(_S.MERGING, {_F.FAILED, _F.RETRYABLE}, Step.RETRY, Phase.MERGING, "Merging"),
+    _row(_S.MERGING, {_F.FAILED, _F.UNSETTLED}, Step.FINISH, Phase.FAILED, "MergeUnknown"),
     _row(_S.MERGING, {_F.FAILED}, Step.FINISH, Phase.FAILED),
+    _row(_S.MERGING, {_F.NEVER_STARTED, _F.UNSETTLED}, Step.FINISH, Phase.FAILED, "MergeUnknown"),
     _row(_S.MERGING, {_F.NEVER_STARTED}, Step.FINISH, Phase.FAILED),
-    _row(_S.MERGING, {_F.LOST, _F.OUT_OF_ATTEMPTS}, Step.FINISH, Phase.FAILED),
+    _row(_S.MERGING, {_F.LOST, _F.OUT_OF_ATTEMPTS}, Step.FINISH, Phase.FAILED, "MergeUnknown"),
+    _row(_S.MERGING, {_F.LOST, _F.COOLING}, Step.WAIT, Phase.MERGING, "Merging"),
     _row(_S.MERGING, {_F.LOST}, Step.RETRY, Phase.MERGING, "Merging"),
     _row(_S.MERGING, {_F.STUCK}, Step.WAIT, Phase.MERGING),
     _row(_S.MERGING, {_F.RUNNING}, Step.WAIT, Phase.MERGING, "Merging"),
@@ -172,6 +184,8 @@ TABLE: tuple[Row, ...] = (
     # Closing: what was staged is discarded, within bounds: a cluster without its database must be able to delete.
     _row(_S.CLOSING, {_F.OTHER_JOBS_STAND}, Step.STOP),
     _row(_S.CLOSING, {_F.DISCARDED}, Step.RELEASE),
+    _row(_S.CLOSING, {_F.MERGED, _F.UNTOLD}, Step.TELL),
+    _row(_S.CLOSING, {_F.ALREADY_MERGED, _F.UNTOLD}, Step.TELL),
     _row(_S.CLOSING, {_F.MERGED}, Step.RELEASE),
     _row(_S.CLOSING, {_F.ALREADY_MERGED}, Step.RELEASE),
     _row(_S.CLOSING, {_F.FAILED, _F.OUT_OF_ATTEMPTS}, Step.GIVE_UP),

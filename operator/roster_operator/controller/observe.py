@@ -16,6 +16,8 @@ from .results import GONE, JobKind, JobState
 from .settings import Settings
 from .siblings import Rival
 
+MERGE_UNKNOWN = "MergeUnknown"
+
 _ANSWERS = {
     Outcome.STAGED: Fact.STAGED,
     Outcome.ALREADY_MERGED: Fact.ALREADY_MERGED,
@@ -195,6 +197,11 @@ def _passed(moment: datetime | None, now: datetime) -> bool:
 
 def _job_facts(snapshot: Snapshot, job: JobState, settings: Settings) -> set[Fact]:
     facts = {_ANSWERS[job.summary.outcome]} if job.kind is JobKind.DONE and job.summary else {_KINDS[job.kind]}
+    if job.summary and job.summary.failure and job.summary.failure.retryable:
+        facts.add(Fact.RETRYABLE)
+    failure = snapshot.sync.status.failure
+    if failure and failure.reason == MERGE_UNKNOWN:
+        facts.add(Fact.UNTOLD)
     ref = snapshot.sync.status.job
     if ref is None:
         return facts
@@ -203,13 +210,18 @@ def _job_facts(snapshot: Snapshot, job: JobState, settings: Settings) -> set[Fac
         tried = timedelta(seconds=settings.discard_window)
         if ref.losses + 1 >= settings.discard_attempts or snapshot.now - begun > tried:
             facts.add(Fact.OUT_OF_ATTEMPTS)
-        if job is not GONE and job.ended and snapshot.now - job.ended < retry_delay(ref.losses, settings):
-            facts.add(Fact.COOLING)
+    elif snapshot.state is State.MERGING:
+        if ref.losses + 1 >= settings.merge_attempts:
+            facts.add(Fact.OUT_OF_ATTEMPTS)
+        if ref.losses or job.failed_pods > 1:
+            facts.add(Fact.UNSETTLED)
     elif ref.losses + 1 >= settings.max_attempts:
         facts.add(Fact.OUT_OF_ATTEMPTS)
+    if job is not GONE and job.ended and snapshot.now - job.ended < retry_delay(ref.losses, settings):
+        facts.add(Fact.COOLING)
     return facts
 
 
 def retry_delay(losses: int, settings: Settings) -> timedelta:
-    """How long after its end a discard is tried again."""
-    return timedelta(seconds=settings.discard_retry_delay * 2.0**losses)
+    """How long after its end a merge or a discard is tried again."""
+    return timedelta(seconds=min(settings.retry_delay * 2.0 ** min(losses, 16), settings.retry_delay_max))

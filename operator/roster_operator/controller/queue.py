@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 300.0
+LONGEST_PAUSE = 60.0
 HEARTBEAT = 5.0  # seconds between two signs of life of an idle worker
 
 

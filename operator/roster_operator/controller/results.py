@@ -59,6 +59,7 @@ class JobState:
     reason: str = ""
     message: str = ""
     ended: datetime | None = None
+    failed_pods: int = 0  # of the whole Job: all but the last of them left no answer that counts
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def job_state(
     if verdict is not None:
         ended, reason = verdict
         if summary is not None and not _later_pod_is_gone(job, pods, summary, reason):
-            return JobState(JobKind.DONE, summary=summary, ended=ended)
+            failed = job.get("status", {}).get("failed", 0)
+            return JobState(JobKind.DONE, summary=summary, ended=ended, failed_pods=failed)
         started = any(_started(pod) for pod in pods)
         if reason == "DeadlineExceeded":
             stuck = _why_stuck(pods, refusal)
@@ -101,7 +103,10 @@ def job_state(
     age = now - created
     if age > patience.whole:
         return JobState(
-            JobKind.LOST, reason="WorkerLost", message="its Job is past its deadline and has not ended", ended=now
+            JobKind.LOST,
+            reason="WorkerLost",
+            message="its Job is past its deadline and has not ended",
+            ended=created + patience.whole,
         )
     stuck = _why_stuck(pods, refusal)
     if stuck and not any(_started(pod) for pod in pods):

@@ -45,9 +45,13 @@ class Settings:
     max_jobs: int = _setting(20, "Jobs under way at the same time")
     workers: int = _setting(8, "objects reconciled at the same time")
     max_attempts: int = _setting(3, "Jobs of one step that may end without an answer before the sync fails")
+    merge_attempts: int = _setting(
+        10, "Jobs of one merge that may end without an answer that settles it before the sync fails"
+    )
     discard_attempts: int = _setting(3, "discard Jobs tried before the finalizer is let go")
     discard_window: float = _setting(600.0, "time in which a discard is tried")
-    discard_retry_delay: float = _setting(15.0, "pause before a discard is tried again, doubled each time")
+    retry_delay: float = _setting(15.0, "pause before a merge or a discard is tried again, doubled each time")
+    retry_delay_max: float = _setting(60.0, "longest pause before a merge or a discard is tried again")
     start_deadline: float = _setting(600.0, "time in which a Job's pod must have started")
     test_deadline: float = _setting(180.0, "activeDeadlineSeconds of a test")
     stage_deadline: float = _setting(14400.0, "activeDeadlineSeconds of staging")
@@ -132,7 +136,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"log_level: {settings.log_level!r} is none of INFO, WARNING, ERROR")
     if not settings.lease_retry < settings.lease_renew_deadline < settings.lease_duration:
         raise SettingsError("lease_retry < lease_renew_deadline < lease_duration is needed")
-    for name in ("max_jobs", "workers", "max_attempts", "discard_attempts"):
+    for name in ("max_jobs", "workers", "max_attempts", "merge_attempts", "discard_attempts"):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name}: must be at least 1")
     for text in settings.allow_addresses:

@@ -29,10 +29,12 @@ def happenings(before: RosterSyncStatus, after: RosterSyncStatus, decision: Deci
         yield from _phase(after)
     if _approved_reason(after) == "DigestMismatch" != _approved_reason(before):
         yield Happening("DigestMismatch", _message(after, "Approved"), warning=True)
+    if decision.step is Step.TELL and after.failure:
+        yield Happening(after.failure.reason, after.failure.message)
     if decision.step is Step.RETRY and after.job:
         yield Happening(
             "TriedAgain",
-            f"The {after.job.step} Job left no answer; attempt {after.job.attempt} is under way.",
+            f"The {after.job.step} Job left no answer that settles it; attempt {after.job.attempt} is under way.",
             warning=True,
         )
     if decision.step is Step.GIVE_UP:

@@ -262,7 +262,7 @@ class _Act:
     def _look_again(self) -> float | None:
         """When to look again without being told."""
         step, snapshot, settings = self._decision.step, self._snapshot, self._context.settings
-        if step in {Step.PIN, Step.PUBLISH, Step.APPROVE, Step.FINISH}:
+        if step in {Step.PIN, Step.PUBLISH, Step.APPROVE, Step.FINISH, Step.TELL}:
             return AT_ONCE
         if self._decision.row.reason == "JobsAtCapacity" or (not snapshot.slot and step is Step.WAIT):
             return STUCK_LOOK

@@ -14,7 +14,7 @@ from .approval import Verdict
 from .conditions import Wanted, plain, settle
 from .lifecycle import Decision, State, Step
 from .objects import APPROVED_BY, find
-from .observe import Snapshot
+from .observe import MERGE_UNKNOWN, Snapshot
 from .results import JobKind
 
 
@@ -64,6 +64,12 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
                 status.data_version = summary.data_version
             if decision.phase is Phase.FAILED:
                 status.failure = failure_of(snapshot, decision)
+        case Step.TELL:
+            status.failure = Failure(
+                reason="MergedUnanswered",
+                message="The merge was done, and the database holds it; only its answer was lost on the way. The "
+                "application has the new roster. Nothing is left to do for this sync.",
+            )
         case _:
             pass
     status.conditions = settle(
@@ -89,6 +95,8 @@ def failure_of(snapshot: Snapshot, decision: Decision) -> Failure:
             message="status.tenant and status.database are gone: something else wrote this status. "
             "Create another RosterSync; `roster discard` with the uid of this one drops what it staged.",
         )
+    if decision.row.reason == MERGE_UNKNOWN:
+        return _merge_unknown(snapshot)
     reason = job.reason if job else "WorkerLost"
     what = job.message if job else "its Job is gone"
     if reason == "PodNotStarted":
@@ -101,6 +109,20 @@ def failure_of(snapshot: Snapshot, decision: Decision) -> Failure:
             "See the events and logs of its pods, then create another RosterSync."
         )
     return Failure(reason=reason, message=plain(text), retryable=True)
+
+
+def _merge_unknown(snapshot: Snapshot) -> Failure:
+    """Nobody could be asked whether the merge was done."""
+    job, ref = snapshot.job, snapshot.sync.status.job
+    last = job.message if job else "its Job is gone"
+    if job and job.summary and job.summary.failure:
+        last = f"{job.summary.failure.reason}: {job.summary.failure.message}"
+    text = (
+        f"The database may hold this merge or not: in {ref.losses + 1 if ref else 1} attempts no answer settled it. "
+        "The discard that follows asks the database once more. Put right what stopped the merge, then create another "
+        f"RosterSync: it shows what, if anything, is left to merge. The last attempt: {last}"
+    )
+    return Failure(reason=MERGE_UNKNOWN, message=plain(text), retryable=True)
 
 
 def _conditions(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus, effects: Effects) -> Iterator[Wanted]:

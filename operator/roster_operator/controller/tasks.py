@@ -28,7 +28,7 @@ def sync_task(
         tenant=sync.status.tenant or "",
         connection=subject,
         spec=connection.spec if connection and step is Step.STAGE else None,
-        sync=SyncSubject(name=sync.meta.name, uid=sync.meta.uid, mode=sync.spec.mode),
+        sync=SyncSubject(name=sync.meta.name, uid=sync.meta.uid, mode=sync.spec.mode, upload=_upload(sync)),
         attempt=attempt,
         limits=limits,
         order=_order(sync.status.approval) if step is Step.MERGE and sync.status.approval else None,
@@ -56,6 +56,10 @@ def database_secret(connection: Connection, settings: Settings) -> str:
     """The Secret with the tenant's logins: as named, else the configured one."""
     reference = connection.spec.database_secret_ref
     return reference.name if reference else settings.database_secret
+
+
+def _upload(sync: Sync) -> str | None:
+    return sync.spec.source.upload if sync.spec.source else None
 
 
 def _order(approval: Approval) -> MergeOrder:
