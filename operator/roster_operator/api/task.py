@@ -50,11 +50,12 @@ class Subject(Model):
 
 
 class SyncSubject(Model):
-    """The sync that a task is about. `uid` is the run's id in the database."""
+    """The sync that a task is about. `uid` is the run's id in the database; `upload` the zip that it names."""
 
     name: Annotated[str, Field(max_length=253)]
     uid: Annotated[str, Field(max_length=64)]
     mode: Mode = Mode.FULL
+    upload: Digest | None = None
 
 
 class MergeOrder(Model):

@@ -19,6 +19,7 @@ from roster_operator.worker.inputs import ManifestSecret, NoSecret, SecretValues
 
 from . import engine as engines
 from . import owner
+from . import upload as uploading
 from .manifests import Connection, connection_from, secret_values
 from .output import (
     Output,
@@ -43,6 +44,7 @@ from .shared import (
     SecretFile,
     told,
 )
+from .upload import UploadDigest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,6 +54,7 @@ app = typer.Typer(
 app.command()(owner.migrate)
 app.command("erase")(owner.erase_person)
 app.command()(owner.reap)
+app.command()(uploading.upload)
 app.add_typer(owner.tenant_app, name="tenant")
 app.add_typer(owner.reader_app, name="reader")
 app.add_typer(owner.access_app, name="access")
@@ -91,7 +94,7 @@ def check_connection(
     else:
         print_test(report)
         if report.ready:
-            console.print(f"Ready: OneRoster {report.version}.")
+            console.print(f"Ready: OneRoster {report.version}." if report.version else "Ready.")
     if not report.ready:
         raise typer.Exit(FAILED)
 
@@ -106,6 +109,7 @@ def stage(
     delta: Annotated[
         bool, typer.Option("--delta", help="Pull only what changed since the last merge. It finds no vanished records.")
     ] = False,
+    upload: UploadDigest = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Pull everything, stage it, and print the plan. Nothing is merged; exit code 3: it waits for you."""
@@ -131,7 +135,7 @@ def stage(
                 bars.start_task(tasks[entity])
                 bars.update(tasks[entity], completed=records, total=total)
 
-            name, staged = engine.stage(values, progress, Mode.DELTA if delta else Mode.FULL)
+            name, staged = engine.stage(values, progress, Mode.DELTA if delta else Mode.FULL, upload)
     if output is Output.JSON:
         print_json("Stage", {"run": str(name.run), "sync": name.name, **plan_document(staged.plan, staged.hits)})
     else:

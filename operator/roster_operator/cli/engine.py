@@ -7,19 +7,22 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 
 from roster_operator.api.sync import Mode
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestReport
 from roster_operator.store import merge as merging
-from roster_operator.store import migrate, review, runs, tenants
+from roster_operator.store import migrate, review, runs, tenants, uploads
 from roster_operator.store.cursors import wanted_delta
 from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
+from roster_operator.store.uploads import Upload
 from roster_operator.worker import check
 from roster_operator.worker.choices import choices_of
 from roster_operator.worker.failures import WorkerError
+from roster_operator.worker.files import open_bundle
 from roster_operator.worker.inputs import SecretValues
 from roster_operator.worker.pull import Progress
 from roster_operator.worker.sources import open_for_test, open_source
@@ -52,8 +55,22 @@ class Engine:
         with open_for_test(self.connection.spec, secret, self.policy) as source:
             return check.look_at(source, problem)
 
-    def stage(self, secret: SecretValues, progress: Progress, mode: Mode = Mode.FULL) -> tuple[RunName, Staged]:
-        """Pull and stage under a new run."""
+    def upload(self, bundle: Path, by: str) -> Upload:
+        """Store a zip for a later stage. It must open as a bundle of a OneRoster version. by: who sends it."""
+        csv = self.connection.spec.csv
+        if csv is None or csv.upload is None:
+            raise WorkerError("UploadNotExpected", "The connection takes no uploads.", "Set spec.csv.upload.")
+        with bundle.open("rb") as file:
+            with open_bundle(file):
+                pass
+            with connect(self.stage_url) as conn:
+                self._claim(conn)
+                return uploads.put(conn, file, by)
+
+    def stage(
+        self, secret: SecretValues, progress: Progress, mode: Mode = Mode.FULL, upload: str | None = None
+    ) -> tuple[RunName, Staged]:
+        """Pull and stage under a new run. upload: the digest of the zip, for connections that take uploads."""
         started = datetime.now(UTC)
         choices = choices_of(self.connection.spec)
         title = f"{self.connection.name}-{started:%Y%m%d-%H%M%S}"
@@ -63,8 +80,10 @@ class Engine:
             retention = self.connection.spec.retention
             runs.set_retention(conn, retention.remove_after_days, retention.history_days)
             delta = wanted_delta(conn, name.mode)
-            with open_source(self.connection.spec, secret, self.policy, delta) as source:
-                return name, stage(source, conn, name, 1, self.connection.spec.limits, progress, choices)
+            spec, limits = self.connection.spec, self.connection.spec.limits
+            with open_source(spec, secret, self.policy, conn, delta=delta, upload=upload) as opened:
+                staged = stage(opened.source, conn, name, 1, limits, progress, choices, opened.origin)
+            return name, staged
 
     def runs(self, limit: int) -> list[Run]:
         """The newest runs."""

@@ -13,6 +13,7 @@ from roster_operator.store.errors import StoreError
 from .failures import WorkerError, failure, failure_of
 
 _REACHED = ("Resolve", "Connect")
+_LET_IN = ("Token", "Login")
 
 
 def problem_of(claim: Callable[[], None]) -> Failure | None:
@@ -45,8 +46,9 @@ def report(steps: Iterable[CheckStep], facts: Facts, database: Failure | None) -
     passed = {step.name for step in seen if step.ok}
     return TestReport(
         ready=first is None,
-        reachable=all(name in passed for name in _REACHED),
-        authenticated="Token" in passed if any(step.name == "Token" for step in seen) else None,
+        # Where no server is asked, as for uploads, none is out of reach.
+        reachable=all(name in passed for name in _REACHED) or not any(step.name in _REACHED for step in seen),
+        authenticated=next((step.ok for step in seen if step.name in _LET_IN), None),
         tenant_claimed=database is None,
         version=facts.version,
         counts={str(step.entity): step.count for step in seen if step.entity and step.count is not None},

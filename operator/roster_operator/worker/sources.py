@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
+import psycopg
+
 from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.sources import CLIENT_ID, CLIENT_SECRET, ApiSource
 from roster_operator.api.task import Policy
@@ -15,27 +17,40 @@ from roster_operator.oneroster.delta import since
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.oneroster.settings import RestSettings
-from roster_operator.oneroster.source import Source, Testable
+from roster_operator.oneroster.source import Testable
 from roster_operator.store.cursors import Reach
 
 from .failures import WorkerError
+from .files import Opened, file_for_test, open_file, refuse_upload
 from .inputs import SecretValues
 
 
 @contextmanager
 def open_source(
-    spec: RosterConnectionSpec, secret: SecretValues, policy: Policy, delta: Reach | None = None
-) -> Generator[Source]:
-    """The source, ready to be read. delta: how far the merged rows reach, where only changes are wanted.
+    spec: RosterConnectionSpec,
+    secret: SecretValues,
+    policy: Policy,
+    conn: psycopg.Connection,
+    *,
+    delta: Reach | None = None,
+    upload: str | None = None,
+) -> Generator[Opened]:
+    """The source, ready to be read. conn: the tenant's stage login, which has the uploads and what was merged last.
 
-    Raises WorkerError, OneRosterError.
+    delta: how far the merged rows reach, where only changes are wanted; a bundle says itself whether it is changes.
+    upload: the digest that the sync names. Raises WorkerError, OneRosterError, StoreError.
     """
+    if spec.csv is not None:
+        with open_file(spec.csv, secret, policy, conn, upload) as opened:
+            yield opened
+        return
+    refuse_upload(upload)
     if spec.api is not None:
         settings = rest_settings(spec.api, secret, policy)
         if delta is not None:
             settings = replace(settings, changed_since=changed_since(delta))
         with RestSource(settings) as source:
-            yield source
+            yield Opened(source)
         return
     raise _no_source()
 
@@ -43,6 +58,9 @@ def open_source(
 @contextmanager
 def open_for_test(spec: RosterConnectionSpec, secret: SecretValues, policy: Policy) -> Generator[Testable]:
     """The source, ready for Test Connection. Raises WorkerError, OneRosterError."""
+    if spec.csv is not None:
+        yield file_for_test(spec.csv, secret, policy)
+        return
     if spec.api is not None:
         with RestSource(rest_settings(spec.api, secret, policy)) as source:
             yield source

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import psycopg
 
@@ -13,8 +14,8 @@ from roster_operator.api.limits import LimitHit, Limits
 from roster_operator.oneroster.choices import EVERYTHING, Choices
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.source import Source
+from roster_operator.store import checks, origins, runs
 from roster_operator.store import plan as plans
-from roster_operator.store import runs
 from roster_operator.store.errors import DiscardedError, FencedError, StoreError, translated
 from roster_operator.store.plan import Plan
 from roster_operator.store.runs import Run, RunName
@@ -66,14 +67,18 @@ def stage(
     limits: Limits,
     progress: Progress,
     choices: Choices = EVERYTHING,
+    origin: Mapping[str, Any] | None = None,
 ) -> Staged:
     """Pull and stage. Safe to run again: a new attempt begins anew and fences the old one.
 
+    origin: the facts of the file that the records come from, where they come from one.
     Raises OneRosterError, StoreError; then nothing is staged, and the database keeps the reason.
     """
     version = source.version
     opened = Stage(conn, name, attempt)
     try:
+        if origin is not None:
+            origins.record(conn, opened, origin)
         with _without_garbage_collection():
             pulls, active = _pull_all(source, conn, opened, choices, progress)
         judged = judge(pulls, active)
@@ -90,7 +95,7 @@ def stage(
         run = runs.get(conn, name.run)
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
-            plan = plans.compute(conn, run)
+            plan = replace(plans.compute(conn, run), checks=checks.run(conn, run))
         plans.record(conn, run, plan)
     except BaseException as error:
         # The connection may be what failed; a newer attempt or a discard cleans up then.

@@ -82,11 +82,14 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
         if result is None:
-            choices = choices_of(spec)
+            choices, progress = choices_of(spec), ProgressLines()
             delta = wanted_delta(conn, name.mode)
-            with open_source(spec, mounted_source_secret(sis, spec.secret()), task.policy, delta) as source:
+            secret, upload = mounted_source_secret(sis, spec.secret()), task.sync.upload if task.sync else None
+            with open_source(spec, secret, task.policy, conn, delta=delta, upload=upload) as opened:
                 try:
-                    result = stage(source, conn, name, task.attempt, task.limits, ProgressLines(), choices)
+                    result = stage(
+                        opened.source, conn, name, task.attempt, task.limits, progress, choices, opened.origin
+                    )
                 except AlreadyStagedError:
                     result = answer_before(conn, name, task.limits)
         version = runs.data_version(conn)
