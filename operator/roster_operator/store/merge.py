@@ -6,14 +6,14 @@ the same transaction, so a merge whose COMMIT got no answer is found done or not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from . import checks, runs
 from . import plan as plans
-from . import runs
 from .errors import DiscardedError, NotStagedError, StoreError
 from .tables import TABLES, Table
 
@@ -41,10 +41,6 @@ class PlanChanged:
 _CHANGED = (
     " from {stage} s where m.tenant = {tenant} and m.sourced_id = s.sourced_id and s.status = 'active'"
     " and m.source = 'SIS' and (m.status = 'inactive' or m.row_hash <> s.row_hash) and " + plans.VALID_STAGED
-)
-_GONE = (
-    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS' and exists (select from {stage} s"
-    " where s.sourced_id = m.sourced_id and s.status = 'tobedeleted' and " + plans.VALID_STAGED + ")"
 )
 _LOG = (
     "insert into roster.change_log (tenant, data_version, run, entity, action, sourced_id, old)"
@@ -99,9 +95,10 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
             raise NotStagedError
         if run.state == "Merged":
             return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
-        plan = plans.compute(conn, run)
+        plan = replace(plans.compute(conn, run), checks=plans.Plan.from_run(run).checks)
         if plan.digest != digest:
             if plan.digest != run.digest:
+                plan = replace(plan, checks=checks.run(conn, run))
                 conn.execute(
                     "select roster.record_new_plan(%s, %s, %s, %s, %s)",
                     (run.run, plan.digest, runs.jsonb(plan.to_dict()), runs.jsonb(plan.issues), plan.base_version),
@@ -142,7 +139,7 @@ def _apply(
     # Removals first: a later statement must not see a row that this merge has just changed.
     removals: tuple[tuple[str, LiteralString, int], ...] = (
         (plans.OUT_OF_SCOPE, plans.SCOPED_OUT, expected.out_of_scope),
-        ("tobedeleted", _GONE, expected.tobedeleted if removable else 0),
+        ("tobedeleted", plans.MARKED, expected.tobedeleted if removable else 0),
         ("vanished", plans.VANISHED, expected.vanished if removable else 0),
     )
     for cause, condition, count in removals:

@@ -109,6 +109,11 @@ def names(run: runs.Run, table: Table, tenant: str) -> dict[str, sql.Composable]
 # A record with an error is skipped, and its merged row stays as it was.
 SKIPPED = "exists (select from {issue} i where i.entity = {entity} and i.severity = 'error' and i.sourced_id = {id})"
 VALID_STAGED = "not " + SKIPPED.replace("{id}", "s.sourced_id")
+# Merged rows that the source marks as deleted.
+MARKED = (
+    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS' and exists (select from {stage} s"
+    " where s.sourced_id = m.sourced_id and s.status = 'tobedeleted' and " + VALID_STAGED + ")"
+)
 _IN_SCOPED_OUT = "exists (select from {scoped_out} o where o.entity = {entity} and o.sourced_id = m.sourced_id)"
 # Merged rows that are out of scope now.
 SCOPED_OUT = (

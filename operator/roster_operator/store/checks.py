@@ -1,0 +1,272 @@
+"""What looks wrong in the result of a merge, as it will be: staged and merged records together, without those that go.
+
+Each finding is a warning and changes nothing of the plan: classes without a teacher are merged like any other. One
+statement answers all checks. Its intermediate results are read several times, so they are materialised once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from . import plan as plans
+from . import runs
+from .tables import BY_ENTITY, TABLES, Table
+
+SCHOOLS_KEPT = 20
+# Enough to hash the records of a large district without going to disk.
+_WORK_MEM = "64MB"
+
+# What the checks need of each table. A person belongs to their primary org, or else to the first that is named.
+_COLUMNS: dict[str, LiteralString] = {
+    "orgs": "{r}.sourced_id, {r}.type, {r}.parent_sourced_id as parent",
+    "academic_sessions": "{r}.sourced_id, {r}.start_date, {r}.end_date, {r}.parent_sourced_id as parent",
+    "courses": "{r}.sourced_id, {r}.org_sourced_id as org, {r}.school_year_sourced_id as year",
+    "classes": "{r}.sourced_id, {r}.course_sourced_id as course, {r}.school_sourced_id as school,"
+    " {r}.term_sourced_ids as terms",
+    "users": "{r}.sourced_id, {r}.role, {r}.username, {r}.identifier, {r}.org_sourced_ids as orgs,"
+    " coalesce({r}.primary_org_sourced_id, {r}.org_sourced_ids[1]) as school,"
+    " {r}.primary_org_sourced_id as primary_org,"
+    " coalesce(cardinality({r}.grades), 0) > 0 as graded",
+    "enrollments": "{r}.user_sourced_id as person, {r}.class_sourced_id as class, {r}.school_sourced_id as school,"
+    ' {r}.role, {r}."primary" as leads, {r}.begin_date, {r}.end_date',
+    "demographics": "{r}.sourced_id",
+}
+
+_RESULT = (
+    "{name} as materialized (select {staged_columns} from {stage} s where s.status = 'active' and "
+    + plans.VALID_STAGED
+    + " union all select {merged_columns} from {merged} m where m.tenant = {tenant} and m.status = 'active'"
+    " and not exists (select from {stage} s where s.sourced_id = m.sourced_id and s.status = 'active' and "
+    + plans.VALID_STAGED
+    + ") and not exists (select from ({gone}) g where g.sourced_id = m.sourced_id))"
+)
+_GONE_FROM: LiteralString = "select m.sourced_id from {merged} m where "
+
+_FACTS: LiteralString = (
+    # One pass over the enrollments for all that is asked about classes, and one for people.
+    "class_facts as materialized (select e.class as id, count(*) filter (where e.role = 'teacher') as teachers,"
+    " count(*) filter (where e.role = 'student') as students,"
+    " count(*) filter (where e.role = 'teacher' and e.leads) as leaders from enrollments e group by 1),"
+    "person_facts as materialized (select e.person as id, bool_or(e.role = 'teacher') as teaches"
+    " from enrollments e group by 1),"
+    # A parent chain longer than this is a circle for all that a reader can tell.
+    "org_chain as (select o.sourced_id as start, o.parent as at, 1 as depth from orgs o where o.parent is not null"
+    " union all select c.start, o.parent, c.depth + 1 from org_chain c join orgs o on o.sourced_id = c.at"
+    " where o.parent is not null and c.at <> c.start and c.depth < 32),"
+    "session_chain as (select o.sourced_id as start, o.parent as at, 1 as depth from academic_sessions o"
+    " where o.parent is not null union all select c.start, o.parent, c.depth + 1 from session_chain c"
+    " join academic_sessions o on o.sourced_id = c.at where o.parent is not null and c.at <> c.start and c.depth < 32)"
+)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """findings: one row (school or null) for each. Skipped where an entity that it needs was not pulled."""
+
+    code: str
+    entity: str
+    findings: LiteralString
+    needs: tuple[str, ...] = ()
+
+
+_CHECKS: tuple[_Check, ...] = (
+    _Check(
+        "ClassWithoutTeacher",
+        "classes",
+        "select c.school from classes c left join class_facts f on f.id = c.sourced_id"
+        " where coalesce(f.teachers, 0) = 0",
+        ("enrollments",),
+    ),
+    _Check(
+        "ClassWithoutStudents",
+        "classes",
+        "select c.school from classes c left join class_facts f on f.id = c.sourced_id"
+        " where coalesce(f.students, 0) = 0",
+        ("enrollments",),
+    ),
+    _Check(
+        "SeveralPrimaryTeachers",
+        "classes",
+        "select c.school from classes c join class_facts f on f.id = c.sourced_id where f.leaders > 1",
+        ("enrollments",),
+    ),
+    _Check(
+        "StudentWithoutEnrollment",
+        "users",
+        "select u.school from users u where u.role = 'student'"
+        " and not exists (select from person_facts f where f.id = u.sourced_id)",
+        ("enrollments",),
+    ),
+    _Check(
+        "TeacherWithoutClass",
+        "users",
+        "select u.school from users u where u.role = 'teacher'"
+        " and not exists (select from person_facts f where f.id = u.sourced_id and f.teaches)",
+        ("enrollments",),
+    ),
+    _Check("StudentWithoutGrade", "users", "select u.school from users u where u.role = 'student' and not u.graded"),
+    _Check(
+        "CourseWithoutClass",
+        "courses",
+        "select c.org from courses c where not exists (select from classes k where k.course = c.sourced_id)",
+        ("classes",),
+    ),
+    _Check(
+        "SchoolWithoutStudents",
+        "orgs",
+        "select o.sourced_id from orgs o where o.type = 'school' and not exists (select from ("
+        "select distinct unnest(u.orgs) as id from users u where u.role = 'student') p where p.id = o.sourced_id)",
+        ("users",),
+    ),
+    _Check(
+        "PersonListedTwice",
+        "users",
+        "select min(u.school) from users u where u.identifier is not null group by u.identifier having count(*) > 1",
+    ),
+    # In the "C" collation only ASCII letters are folded: people's names in other scripts are compared as they are.
+    _Check(
+        "DuplicateUsername",
+        "users",
+        'select min(u.school) from users u where u.username is not null group by lower(u.username collate "C")'
+        " having count(*) > 1",
+    ),
+    _Check(
+        "EnrollmentSchoolDiffers",
+        "enrollments",
+        "select e.school from enrollments e join classes c on c.sourced_id = e.class where c.school <> e.school",
+        ("classes",),
+    ),
+    _Check(
+        "SchoolNotASchool",
+        "classes",
+        "select c.school from classes c join orgs o on o.sourced_id = c.school where o.type <> 'school'",
+        ("orgs",),
+    ),
+    _Check("CircularParent", "orgs", "select c.start from org_chain c where c.at = c.start or c.depth = 32"),
+    _Check(
+        "CircularParent",
+        "academicSessions",
+        "select null from session_chain c where c.at = c.start or c.depth = 32",
+    ),
+    _Check(
+        "EndBeforeBegin", "academicSessions", "select null from academic_sessions s where s.end_date < s.start_date"
+    ),
+    _Check("EndBeforeBegin", "enrollments", "select e.school from enrollments e where e.end_date < e.begin_date"),
+)
+
+
+@dataclass(frozen=True)
+class _Link:
+    """References of one entity to another: rows (school, target id)."""
+
+    entity: str
+    target: str
+    rows: LiteralString
+
+
+_LINKS: tuple[_Link, ...] = (
+    _Link("orgs", "orgs", "select o.sourced_id as school, o.parent as id from orgs o"),
+    _Link("academicSessions", "academicSessions", "select null as school, s.parent as id from academic_sessions s"),
+    _Link("courses", "orgs", "select c.org as school, c.org as id from courses c"),
+    _Link("courses", "academicSessions", "select c.org as school, c.year as id from courses c"),
+    _Link("classes", "courses", "select c.school, c.course as id from classes c"),
+    _Link("classes", "orgs", "select c.school, c.school as id from classes c"),
+    _Link("classes", "academicSessions", "select c.school, unnest(c.terms) as id from classes c"),
+    _Link("users", "orgs", "select u.school, unnest(u.orgs || u.primary_org) as id from users u"),
+    _Link("enrollments", "users", "select e.school, e.person as id from enrollments e"),
+    _Link("enrollments", "classes", "select e.school, e.class as id from enrollments e"),
+    _Link("enrollments", "orgs", "select e.school, e.school as id from enrollments e"),
+    _Link("demographics", "users", "select null as school, d.sourced_id as id from demographics d"),
+)
+# Distinct targets first: a district has few schools, and every enrollment names one. What is out of scope was left out
+# on purpose. Each missing target counts once for each school that refers to it.
+_DANGLING: LiteralString = (
+    "select l.school from (select distinct r.school, r.id from ({rows}) r where r.id is not null) l"
+    " where not exists (select from {target} t where t.sourced_id = l.id)"
+    " and not exists (select from {scoped_out} o where o.entity = {target_entity} and o.sourced_id = l.id)"
+)
+
+
+def run(conn: psycopg.Connection, run: runs.Run) -> list[dict[str, Any]]:
+    """The findings on a sealed run, most frequent first: {code, entity, count, schools: [{school, count}]}.
+
+    `schools` are the SCHOOLS_KEPT with the most; their ids stay in the database. Reads only.
+    """
+    pulled = {entity for entity, facts in (run.pull or {}).items() if facts.get("pulled")}
+    if not pulled:
+        return []
+    tenant = runs.session_tenant(conn)
+    parts = sql.SQL(", ").join([*(_result(run, table, tenant) for table in TABLES), sql.SQL(_FACTS)])
+    found = sql.SQL(" union all ").join(list(_questions(run, tenant, pulled)))
+    query = sql.SQL("with recursive {} {}").format(parts, found)
+    with conn.transaction():
+        conn.execute("select set_config('work_mem', %s, true)", (_WORK_MEM,))
+        rows = conn.execute(query).fetchall()
+    return _counted(rows)
+
+
+def _result(run: runs.Run, table: Table, tenant: str) -> sql.Composable:
+    names = plans.names(run, table, tenant)
+    facts = (run.pull or {}).get(table.entity, {})
+    gone: list[LiteralString] = [_GONE_FROM + plans.SCOPED_OUT]
+    if table.entity in run.removable:
+        gone.append(_GONE_FROM + plans.MARKED)
+        if facts.get("pulled") and not facts.get("delta"):
+            gone.append(_GONE_FROM + plans.VANISHED)
+    columns = _COLUMNS[table.name]
+    return sql.SQL(_RESULT).format(
+        **names,
+        name=sql.Identifier(table.name),
+        gone=sql.SQL(" union all ").join([sql.SQL(each).format(**names) for each in gone]),
+        staged_columns=sql.SQL(columns).format(r=sql.Identifier("s")),
+        merged_columns=sql.SQL(columns).format(r=sql.Identifier("m")),
+    )
+
+
+def _questions(run: runs.Run, tenant: str, pulled: set[str]) -> Iterator[sql.Composable]:
+    question: LiteralString = "select {code}, {entity}, f.school::text, count(*) from ({findings}) f(school) group by 3"
+    for check in _CHECKS:
+        if pulled.issuperset((check.entity, *check.needs)):
+            yield sql.SQL(question).format(
+                code=sql.Literal(check.code), entity=sql.Literal(check.entity), findings=sql.SQL(check.findings)
+            )
+    for link in _LINKS:
+        if pulled.issuperset((link.entity, link.target)):
+            target = BY_ENTITY[link.target]
+            findings = sql.SQL(_DANGLING).format(
+                rows=sql.SQL(link.rows),
+                target=sql.Identifier(target.name),
+                target_entity=sql.Literal(link.target),
+                scoped_out=plans.names(run, target, tenant)["scoped_out"],
+            )
+            yield sql.SQL(question).format(
+                code=sql.Literal("DanglingReference"), entity=sql.Literal(link.entity), findings=findings
+            )
+
+
+def _counted(rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    schools: dict[tuple[str, str], dict[str, int]] = {}
+    totals: dict[tuple[str, str], int] = {}
+    for code, entity, school, count in rows:
+        key = (str(code), str(entity))
+        totals[key] = totals.get(key, 0) + int(count)
+        if school is not None:
+            by_school = schools.setdefault(key, {})
+            by_school[str(school)] = by_school.get(str(school), 0) + int(count)
+    found: list[dict[str, Any]] = []
+    for (code, entity), total in sorted(totals.items(), key=lambda item: (-item[1], item[0])):
+        most = sorted(schools.get((code, entity), {}).items(), key=lambda item: (-item[1], item[0]))[:SCHOOLS_KEPT]
+        found.append(
+            {
+                "code": code,
+                "entity": entity,
+                "count": total,
+                "schools": [{"school": school, "count": count} for school, count in most],
+            }
+        )
+    return found
