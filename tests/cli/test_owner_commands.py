@@ -88,3 +88,22 @@ def test_access_is_granted_listed_and_revoked(owner: str) -> None:
     assert "u1  read, write  revoked" in roster("access", "list", place[0], "--database", owner)
     roster("access", "revoke", *place, "--database", owner, code=1)
     roster("access", "grant", place[0], "nobody", "--permission", "read", "--database", owner, code=1)
+
+
+def test_a_student_is_added_edited_and_ended_by_hand(owner: str) -> None:
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(
+            "insert into roster.orgs (tenant, sourced_id, row_hash, first_seen, last_changed, name, type)"
+            " values ('k12.springfield', 's1', '', now(), now(), 'North', 'school')"
+        )
+    who = ("--given-name", "Noor", "--family-name", "Haddad", "--school", "s1", "--grade", "09", "--identifier", "n1")
+    place = ("k12.springfield", "--database", owner)
+    made = roster("student", "add", *place, *who).strip()
+    assert made.startswith("manual-")
+    roster("student", "add", *place, *who, code=1)
+    roster("student", "edit", "k12.springfield", made, *who, "--email", "n@example.org", "--database", owner)
+    with psycopg.connect(owner) as conn:
+        found = conn.execute("select email, grades, source from roster.users where sourced_id = %s", (made,)).fetchone()
+    assert found == ("n@example.org", ["09"], "Manual")
+    assert json.loads(roster("student", "matches", *place, "-o", "json"))["matches"] == []
+    assert "Ended" in roster("student", "end", "k12.springfield", made, "--database", owner)

@@ -44,6 +44,7 @@ from .shared import (
     SecretFile,
     told,
 )
+from .students import student_app
 from .upload import UploadDigest
 
 app = typer.Typer(
@@ -58,6 +59,7 @@ app.command()(uploading.upload)
 app.add_typer(owner.tenant_app, name="tenant")
 app.add_typer(owner.reader_app, name="reader")
 app.add_typer(owner.access_app, name="access")
+app.add_typer(student_app, name="student")
 
 
 def _policy(allow_address: list[str], allow_insecure: bool) -> Policy:

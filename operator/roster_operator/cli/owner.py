@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from roster_operator.store import migrate as migrating
 
 from .manifests import secret_manifest
 from .output import Output, console, print_json
-from .shared import OutputOption, OwnerDatabase, told
+from .shared import OutputOption, OwnerDatabase, me, told
 
 tenant_app = typer.Typer(no_args_is_help=True, help="Tenants and their database logins. Needs the owner's URL.")
 reader_app = typer.Typer(no_args_is_help=True, help="The application's own logins. Needs the owner's URL.")
@@ -85,7 +84,7 @@ def tenant_drop(
     if confirm != tenant:
         raise typer.BadParameter("it is not the tenant's key", param_hint="--confirm")
     with told():
-        receipt = erase.district(database, tenant, by=_me(), reason=reason)
+        receipt = erase.district(database, tenant, by=me(), reason=reason)
     _print_receipt(receipt, output)
 
 
@@ -101,7 +100,7 @@ def erase_person(
 ) -> None:
     """Erase one person for good, history included, and print a receipt. Take them out of the SIS first."""
     with told():
-        receipt = erase.person(database, tenant, user, by=_me(), reason=reason, discard_staged=discard_staged)
+        receipt = erase.person(database, tenant, user, by=me(), reason=reason, discard_staged=discard_staged)
     _print_receipt(receipt, output)
 
 
@@ -184,7 +183,7 @@ def access_grant(
 ) -> None:
     """Let an imported person use the application, with these permissions instead of any they had."""
     with told():
-        access.grant(database, tenant, user, permission, by=_me(), reason=reason)
+        access.grant(database, tenant, user, permission, by=me(), reason=reason)
     console.print("Granted.")
 
 
@@ -192,7 +191,7 @@ def access_grant(
 def access_revoke(tenant: Tenant, user: User, database: OwnerDatabase, reason: Reason = None) -> None:
     """End a person's access."""
     with told():
-        access.revoke(database, tenant, user, by=_me(), reason=reason)
+        access.revoke(database, tenant, user, by=me(), reason=reason)
     console.print("Revoked.")
 
 
@@ -224,7 +223,3 @@ def access_list(tenant: Tenant, database: OwnerDatabase, output: OutputOption = 
     for each in found:
         state = "revoked" if each.revoked_at else "active" if each.effective else "rests: the person is not active"
         console.print(f"{each.user_sourced_id}  {', '.join(each.permissions)}  {state}", highlight=False)
-
-
-def _me() -> str:
-    return f"{getpass.getuser()} (command line)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -63,3 +64,8 @@ def told() -> Generator[None]:
     else:
         return
     raise typer.Exit(FAILED)
+
+
+def me() -> str:
+    """Who is at the keyboard, for the record."""
+    return f"{getpass.getuser()} (command line)"
