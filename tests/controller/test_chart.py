@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,59 @@ def test_without_the_one_value_it_says_which() -> None:
 def test_a_misspelt_value_is_refused() -> None:
     said = template("--set", "database.ownerSecret.name=o", "--set", "replcas=2", check=False)
     assert "replcas" in said
+
+
+def test_the_dashboard_is_the_one_of_deploy() -> None:
+    objects = template("--values", str(CHART / "ci" / "zz-everything-values.yaml"))
+    (found,) = (one for one in of(objects, "ConfigMap") if one["metadata"]["name"].endswith("-dashboard"))
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    given = (ROOT / "deploy" / "dashboards" / "roster-operator.json").read_text()
+    assert json.loads(found["data"]["roster-operator.json"]) == json.loads(given)
+
+
+ADMISSION = {
+    "approvals": {"ValidatingAdmissionPolicy": 2},
+    "stamp": {"MutatingAdmissionPolicy": 1},
+    "connections": {"ValidatingAdmissionPolicy": 1},
+    "jobs": {"ValidatingAdmissionPolicy": 1},
+}
+
+
+@pytest.mark.parametrize("name", sorted(ADMISSION))
+def test_each_policy_goes_by_itself(name: str) -> None:
+    """With its binding, and nothing else."""
+    owner = "database.ownerSecret.name=o"
+    every, fewer = template("--set", owner), template("--set", f"{owner},admission.{name}=false")
+    for kind in ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"):
+        gone = len(of(every, kind)) - len(of(fewer, kind))
+        assert gone == ADMISSION[name].get(kind, 0)
+        assert len(of(every, f"{kind}Binding")) - len(of(fewer, f"{kind}Binding")) == gone
+    assert len(every) - len(fewer) == 2 * sum(ADMISSION[name].values())
+
+
+def test_a_server_without_mutating_policies_is_given_none() -> None:
+    objects = template("--set", "database.ownerSecret.name=o", "--kube-version", "1.30")
+    assert of(objects, "MutatingAdmissionPolicy") == []
+    assert len(of(objects, "ValidatingAdmissionPolicy")) == 4
+
+
+def test_policies_can_be_tried_out_before_they_deny() -> None:
+    objects = template("--values", str(CHART / "ci" / "zz-everything-values.yaml"))
+    bindings = of(objects, "ValidatingAdmissionPolicyBinding")
+    assert [one["spec"]["validationActions"] for one in bindings] == [["Warn", "Audit"]] * 4
+    watched = [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["k12", "k13"]}]
+    for one in [*bindings, *of(objects, "MutatingAdmissionPolicyBinding")]:
+        assert one["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"] == watched
+
+
+def test_the_roles_go_and_so_does_what_adds_them_to_the_clusters_own() -> None:
+    owner = "database.ownerSecret.name=o"
+
+    def roles(*more: str) -> dict[str, dict[str, str]]:
+        objects = template("--set", ",".join((owner, *more)))
+        found = {one["metadata"]["name"]: one["metadata"]["labels"] for one in of(objects, "ClusterRole")}
+        return {name: labels for name, labels in found.items() if name.startswith("roster-") and "system" not in name}
+
+    assert len(roles()) == 5
+    assert roles("rbac.roles=false") == {}
+    assert not any("aggregate" in label for labels in roles("rbac.aggregate=false").values() for label in labels)

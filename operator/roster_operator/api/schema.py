@@ -86,6 +86,8 @@ RESOURCES = (
             Column("Ready", _condition("Ready", "status")),
             Column("Reason", _condition("Ready", "reason")),
             Column("Last Sync", ".status.lastMergedTime", "date", "Since a sync was merged."),
+            # A string: kubectl tells a date in the future as <invalid>.
+            Column("Next Sync", ".status.nextSync", description="When the next automatic sync is made."),
             Column("Pending", ".status.pendingPlan.shortDigest", description="The plan that waits for a person."),
             AGE,
             Column("Tenant", ".status.tenant", description="Key of the rows in the database.", wide=True),
@@ -198,9 +200,10 @@ def generated(root: Path) -> dict[Path, str]:
         text = render(resource)
         files[root / "crds" / resource.file_name] = text
         files[chart / "crds" / resource.file_name] = text
-    rules = root / "deploy" / "alerts" / "roster.rules.yaml"
-    if rules.exists():
-        files[chart / rules.name] = rules.read_text(encoding="utf-8")
+    for copied in ("alerts/roster.rules.yaml", "dashboards/roster-operator.json"):
+        source = root / "deploy" / copied
+        if source.exists():
+            files[chart / source.name] = source.read_text(encoding="utf-8")
     return files
 
 

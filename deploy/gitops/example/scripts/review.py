@@ -135,7 +135,7 @@ def judge(decision: Decision, plan: Waiting | None) -> tuple[bool, str]:
     if not wanted:
         return (
             True,
-            f"Approves the plan that waits. `approvedPlan: {plan.digest}` would approve this plan and no other.",
+            f"Approves the plan that waits. `approvedPlan: {plan.digest}` would approve it and no other.",
         )
     return True, "Approves exactly the plan that waits."
 
