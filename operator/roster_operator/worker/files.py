@@ -6,9 +6,8 @@ import ipaddress
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import psycopg
 
@@ -24,14 +23,7 @@ from roster_operator.store import origins, uploads
 
 from .failures import WorkerError
 from .inputs import SecretValues
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A source that is ready. origin: the facts of the file that it reads, where it is one."""
-
-    source: Source
-    origin: dict[str, Any] | None = None
+from .opened import Opened, refuse_upload
 
 
 def open_bundle(file: BinaryIO) -> AbstractContextManager[Source]:
@@ -68,16 +60,6 @@ def open_file(
         file.seek(0)
         with open_bundle(file) as source:
             yield Opened(source, {"upload": upload, "size": size})
-
-
-def refuse_upload(upload: str | None) -> None:
-    """Raises WorkerError(UploadNotExpected) where a sync names an upload though its connection has another source."""
-    if upload is not None:
-        raise WorkerError(
-            "UploadNotExpected",
-            "The sync names an upload, and its connection has a source of its own.",
-            "Leave spec.source.upload out, or use a connection with csv.upload.",
-        )
 
 
 def file_for_test(csv: CsvSource, secret: SecretValues, policy: Policy) -> Testable:

@@ -21,8 +21,8 @@ from roster_operator.oneroster.source import Testable
 from roster_operator.store.cursors import Reach
 
 from .failures import WorkerError
-from .files import Opened, file_for_test, open_file, refuse_upload
 from .inputs import SecretValues
+from .opened import Opened, refuse_upload
 
 
 @contextmanager
@@ -41,6 +41,8 @@ def open_source(
     upload: the digest that the sync names. Raises WorkerError, OneRosterError, StoreError.
     """
     if spec.csv is not None:
+        from .files import open_file  # noqa: PLC0415  SSH takes 15 MB of memory, and most connections never need it
+
         with open_file(spec.csv, secret, policy, conn, upload) as opened:
             yield opened
         return
@@ -59,6 +61,8 @@ def open_source(
 def open_for_test(spec: RosterConnectionSpec, secret: SecretValues, policy: Policy) -> Generator[Testable]:
     """The source, ready for Test Connection. Raises WorkerError, OneRosterError."""
     if spec.csv is not None:
+        from .files import file_for_test  # noqa: PLC0415  as above
+
         yield file_for_test(spec.csv, secret, policy)
         return
     if spec.api is not None:
