@@ -439,16 +439,22 @@ GUARDED = [
     ("fields", {"fields": {"omit": ["users.phone"]}}),
     ("roleMapping", {"roleMapping": {"ext:para": "aide"}}),
     ("retention", {"retention": {"historyDays": 30}}),
+]
+APPROVING = [
     ("limits", {"limits": {"deactivate": {"percent": 99}}}),
+    ("automaticSync", {"automaticSync": {"schedule": "@daily", "approval": "WithinLimits"}}),
+    *([("approvedPlan", {"approvedPlan": A})] if "approved_plan" in RosterConnectionSpec.model_fields else []),
 ]
 FREE = [
     ("pageSize", {"api": {"pageSize": 200}}),
     ("maxConcurrency", {"api": {"maxConcurrency": 2}}),
     ("requestsPerSecond", {"api": {"requestsPerSecond": 2}}),
     ("testInterval", {"testInterval": "12h"}),
+    ("automaticSync", {"automaticSync": {"schedule": "@daily"}}),
+    ("suspend", {"suspend": True}),
 ]
 IMMUTABLE = {"tenant"}
-FREE_IN_SYNC = {"connectionRef", "mode", "source", "stagedFor", "ttlAfterFinished"}
+FREE_IN_SYNC = {"connectionRef", "mode", "source", "stagedFor", "ttlAfterFinished", "ignorePause"}
 
 
 def test_every_field_is_guarded_or_free() -> None:
@@ -457,7 +463,7 @@ def test_every_field_is_guarded_or_free() -> None:
     def fields(model: type[Model]) -> set[str]:
         return {field.alias or name for name, field in model.model_fields.items()}
 
-    judged = {row[0] for row in (*GUARDED, *FREE)} | IMMUTABLE
+    judged = {row[0] for row in (*GUARDED, *APPROVING, *FREE)} | IMMUTABLE
     assert fields(RosterConnectionSpec) - {"api"} | fields(ApiSource) == judged
     decisions = {"approved", "approvedPlan", "rejected", "limits"}
     assert fields(RosterSyncSpec) - FREE_IN_SYNC == decisions
@@ -477,12 +483,36 @@ def test_the_rest_does_not(stamped: Place, spec: Body) -> None:
     assert stamped.editor.patch("rosterconnections", merged(stamped), {"spec": spec}).code == 200
 
 
-def test_before_the_first_merge_a_source_is_corrected_freely_but_limits_are_not(stamped: Place) -> None:
+def test_before_the_first_merge_a_source_is_corrected_freely(stamped: Place) -> None:
     name = fresh("c")
     assert stamped.deployer.create("rosterconnections", connection(name)).code == 201
     for field, spec in GUARDED:
         done = stamped.deployer.patch("rosterconnections", name, {"spec": spec}, dry=True)
-        assert ("verb approve" in done.message) == (field == "limits"), (field, done.body)
+        assert "verb approve" not in done.message, (field, done.message)
+
+
+@pytest.mark.parametrize("spec", [row[1] for row in APPROVING], ids=[row[0] for row in APPROVING])
+def test_what_approves_needs_the_verb_also_before_the_first_merge(place: Place, spec: Body) -> None:
+    name = fresh("c")
+    assert place.deployer.create("rosterconnections", connection(name)).code == 201
+    assert "verb approve" in place.deployer.patch("rosterconnections", name, {"spec": spec}).message
+    assert "verb approve" in place.deployer.create("rosterconnections", connection(fresh("c"), **spec)).message
+    assert place.boss.patch("rosterconnections", name, {"spec": spec}).code == 200
+    assert place.boss.create("rosterconnections", connection(fresh("c"), **spec)).code == 201
+    # What somebody with the verb has set does not stop others from editing the rest.
+    assert place.editor.patch("rosterconnections", name, {"spec": {"testInterval": "12h"}}).code == 200
+
+
+def test_approval_without_a_person_is_taken_back_by_who_may_edit(stamped: Place) -> None:
+    name = merged(stamped, automaticSync={"schedule": "@daily", "approval": "WithinLimits"})
+    back = {"spec": {"automaticSync": {"approval": "Manual"}}}
+    assert stamped.editor.patch("rosterconnections", name, back).code == 200
+
+
+def test_a_foreign_name_on_a_connection(stamped: Place, plain: Place) -> None:
+    forged = {"metadata": {"annotations": {BY: "otto"}}}
+    assert signed(stamped.boss.patch("rosterconnections", merged(stamped), forged)) is None
+    assert "your own user name" in plain.boss.patch("rosterconnections", merged(plain), forged).message
 
 
 def test_limits_on_creation_need_the_verb_unless_they_are_the_defaults(stamped: Place) -> None:

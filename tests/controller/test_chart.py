@@ -120,7 +120,7 @@ def test_the_dashboard_is_the_one_of_deploy() -> None:
 
 
 ADMISSION = {
-    "approvals": {"ValidatingAdmissionPolicy": 2},
+    "approvals": {"ValidatingAdmissionPolicy": 3},
     "stamp": {"MutatingAdmissionPolicy": 1},
     "connections": {"ValidatingAdmissionPolicy": 1},
     "jobs": {"ValidatingAdmissionPolicy": 1},
@@ -142,13 +142,13 @@ def test_each_policy_goes_by_itself(name: str) -> None:
 def test_a_server_without_mutating_policies_is_given_none() -> None:
     objects = template("--set", "database.ownerSecret.name=o", "--kube-version", "1.30")
     assert of(objects, "MutatingAdmissionPolicy") == []
-    assert len(of(objects, "ValidatingAdmissionPolicy")) == 4
+    assert len(of(objects, "ValidatingAdmissionPolicy")) == 5
 
 
 def test_policies_can_be_tried_out_before_they_deny() -> None:
     objects = template("--values", str(CHART / "ci" / "zz-everything-values.yaml"))
     bindings = of(objects, "ValidatingAdmissionPolicyBinding")
-    assert [one["spec"]["validationActions"] for one in bindings] == [["Warn", "Audit"]] * 4
+    assert [one["spec"]["validationActions"] for one in bindings] == [["Warn", "Audit"]] * 5
     watched = [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["k12", "k13"]}]
     for one in [*bindings, *of(objects, "MutatingAdmissionPolicyBinding")]:
         assert one["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"] == watched
