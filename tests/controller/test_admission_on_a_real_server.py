@@ -24,7 +24,7 @@ from roster_operator.api.sources import ApiSource
 from roster_operator.api.sync import RosterSyncSpec
 from roster_operator.api.task import Step
 from roster_operator.controller.jobs import Owner, build
-from roster_operator.controller.objects import CONNECTION, Connection
+from roster_operator.controller.objects import CONNECTION, SCHEDULED_AT, Connection
 from roster_operator.controller.tasks import task_of_test
 
 pytestmark = pytest.mark.apiserver
@@ -255,17 +255,25 @@ def test_limits_of_a_syncs_own_need_the_verb(place: Place) -> None:
     assert place.boss.create("rostersyncs", sync(fresh(), **wide)).code == 201
 
 
-def test_a_pipeline_with_the_verb_approves_from_git_and_applies_again(place: Place) -> None:
+def test_nobody_passes_a_sync_off_as_one_of_the_schedule(place: Place) -> None:
+    """Such a sync may be approved by the connection's policy, without a person."""
+    mark = {"metadata": {"annotations": {SCHEDULED_AT: "2026-11-24T03:00:00Z"}}}
+    body = sync(fresh())
+    body["metadata"] |= mark["metadata"]
+    for person in (place.editor, place.approver, place.boss):
+        assert "only the operator" in person.patch("rostersyncs", there(place), mark).message
+    assert "only the operator" in place.editor.create("rostersyncs", body).message
+    name = there(place)
+    assert place.operator.patch("rostersyncs", name, mark).code == 200
+    assert place.editor.patch("rostersyncs", name, {"metadata": {"labels": {"team": "x"}}}).code == 200
+
+
+def test_a_pipeline_with_the_verb_approves_from_git_and_applies_again(world: World, place: Place) -> None:
     name = fresh()
     assert place.pipeline.apply("rostersyncs", sync(name)).code == 201
-    first = signed(place.pipeline.apply("rostersyncs", sync(name, approved=True)))
-    assert first == (
-        None
-        if place.viewer.read("rostersyncs", name).body["metadata"].get("annotations") is None
-        else place.pipeline.name
-    )
-    for _ in range(2):
-        assert signed(place.pipeline.apply("rostersyncs", sync(name, approved=True))) == first
+    for _ in range(3):
+        applied = place.pipeline.apply("rostersyncs", sync(name, approved=True))
+        assert signed(applied) == (place.pipeline.name if place is world.stamped else None)
 
 
 def test_a_pipeline_without_the_verb_does_not(place: Place) -> None:
@@ -360,6 +368,12 @@ def test_nobody_but_the_operator_writes_a_status(place: Place, who: str) -> None
     assert person.patch("rostersyncs", name, forged, "status").code == 403
     assert person.patch("rosterconnections", merged(place), {"status": {"conditions": []}}, "status").code == 403
     assert "status" not in place.admin.read("rostersyncs", name).body
+
+
+def test_nobody_brings_a_status_along(place: Place) -> None:
+    made = place.boss.create("rostersyncs", sync(fresh(), approvedPlan=A) | {"status": {"phase": "Merged"}})
+    assert made.code == 201
+    assert "status" not in made.body
 
 
 def test_the_operator_does_and_its_hand_does_not_slip_into_the_spec(place: Place) -> None:
