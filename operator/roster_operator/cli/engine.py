@@ -64,7 +64,13 @@ class Engine:
             with open_bundle(file):
                 pass
             with connect(self.stage_url) as conn:
-                self._claim(conn)
+                # Not claimed: the tenant may be a cluster's, and the upload for a sync there.
+                if runs.session_tenant(conn) != self.connection.tenant:
+                    raise WorkerError(
+                        "TenantMismatch",
+                        "The database login belongs to another tenant than the one that the connection names.",
+                        "Make spec.tenant and the database URL agree.",
+                    )
                 return uploads.put(conn, file, by)
 
     def stage(

@@ -6,6 +6,7 @@ import ipaddress
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import BinaryIO
 
@@ -17,13 +18,16 @@ from roster_operator.oneroster.check import CheckStep, Facts
 from roster_operator.oneroster.filefacts import FileFacts
 from roster_operator.oneroster.sftp import fetched
 from roster_operator.oneroster.sftp_check import SftpCheck
-from roster_operator.oneroster.sftp_session import SftpSettings
+from roster_operator.oneroster.sftp_session import SftpSettings, SftpTimeouts
 from roster_operator.oneroster.source import Source, Testable
 from roster_operator.store import origins, uploads
 
 from .failures import WorkerError
 from .inputs import SecretValues
 from .opened import Opened, refuse_upload
+
+# A test's Job has three minutes.
+_TEST_SECONDS = 120.0
 
 
 def open_bundle(file: BinaryIO) -> AbstractContextManager[Source]:
@@ -64,7 +68,10 @@ def open_file(
 
 def file_for_test(csv: CsvSource, secret: SecretValues, policy: Policy) -> Testable:
     """A CSV source, ready for Test Connection. Raises WorkerError."""
-    return UploadCheck() if csv.sftp is None else SftpCheck(sftp_settings(csv.sftp, secret, policy), open_bundle)
+    if csv.sftp is None:
+        return UploadCheck()
+    settings = replace(sftp_settings(csv.sftp, secret, policy), timeouts=SftpTimeouts(read=30, total=_TEST_SECONDS))
+    return SftpCheck(settings, open_bundle)
 
 
 class UploadCheck:
