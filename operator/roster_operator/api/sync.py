@@ -107,16 +107,20 @@ class EntityCounts(Observed):
 
 
 class Removals(Observed):
-    """Deactivations by cause: `explained` ones were marked tobedeleted by the source, the others simply vanished."""
+    """Deactivations by cause. `explained`: the source marks them as tobedeleted; `outOfScope`: the connection's scope
+    no longer takes them; `unexplained`: they simply vanished."""
 
     explained: int = 0
     unexplained: int = 0
+    out_of_scope: int = Field(default=0, description="Records that the source showed and that scope leaves out.")
+    withheld: int = Field(default=0, description="Records that would go, had the pull been proved complete.")
 
 
 class PlanSummary(Observed):
     """The plan, as counts. `complete` says whether the pull was proved complete; without it nothing is removed."""
 
     digest: Digest
+    out_of_scope: int = 0
     entities: Annotated[dict[str, EntityCounts], Field(max_length=16)] = Field(default_factory=dict[str, EntityCounts])
     removals: Removals = Field(default_factory=Removals)
     limits: Annotated[list[LimitHit], Field(max_length=16)] = Field(default_factory=list[LimitHit])
@@ -139,6 +143,16 @@ class PublishedPlan(PlanSummary):
     recomputed: bool = Field(default=False, description="Another merge came between: only approvedPlan approves it.")
 
 
+    checks: Annotated[dict[str, int], Field(max_length=32)] = Field(
+        default_factory=dict[str, int],
+        description="What looks wrong in the result, by code (docs/reference/issues.md): warnings that hold nothing.",
+    )
+    field_changes: Annotated[list[FieldChanges], Field(max_length=5)] = Field(
+        default_factory=list[FieldChanges], description="The five fields that change in most records."
+    )
+    new_privileged: int = Field(
+        default=0, description="People who would newly be a principal or an administrator of any kind."
+    )
 class IssueCount(Observed):
     """One kind of problem, counted. Examples are in the database, for those who may read them."""
 

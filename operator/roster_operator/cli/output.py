@@ -45,7 +45,9 @@ def plan_table(plan: Plan, hits: Iterable[LimitHit]) -> Table:
     """The plan as a table; a limit that is passed is marked."""
     marked = {hit.entity for hit in hits}
     table = Table(box=None, pad_edge=False)
-    for heading in ("ENTITY", "RECEIVED", "CREATE", "UPDATE", "REMOVE", "RETURN", "SAME", "INVALID"):
+    scoped = any(counts.left_out for counts in plan.entities.values())
+    headings = ("ENTITY", "RECEIVED", "CREATE", "UPDATE", "REMOVE", "RETURN", "SAME", "INVALID")
+    for heading in (*headings, "NOT TAKEN") if scoped else headings:
         table.add_column(heading, no_wrap=True, justify="left" if heading == "ENTITY" else "right")
     for name, counts in plan.entities.items():
         numbers = (
@@ -57,7 +59,7 @@ def plan_table(plan: Plan, hits: Iterable[LimitHit]) -> Table:
             counts.unchanged,
             counts.invalid,
         )
-        cells = [f"{number:,}" for number in numbers]
+        cells = [f"{number:,}" for number in (*numbers, counts.left_out)[: len(table.columns) - 1]]
         if name in marked:
             cells[3] = f"[bold red]{cells[3]} ![/]"
         table.add_row(name, *cells)
@@ -68,12 +70,20 @@ def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
     """The plan, what holds it, and its issues."""
     console.print(plan_table(plan, hits))
     for hit in hits:
-        console.print(
-            f"[bold red]Beyond limits[/]: {hit.count:,} of {hit.of:,} {hit.entity} ({hit.percent:.1f} %) would"
-            f" be deactivated; the limit is {hit.max_percent} % and {hit.max_count:,}."
-        )
+        console.print(f"[bold red]Beyond limits[/]: {hit.sentence}.")
+    out_of_scope = sum(counts.out_of_scope for counts in plan.entities.values())
+    if out_of_scope:
+        console.print(f"Out of scope: {out_of_scope:,} merged records are no longer taken, and go.")
+    changes = Profile.from_dict(plan.profile)
+    if changes.new_privileged:
+        console.print(f"[bold]{changes.new_privileged:,} people[/] would newly be a principal or an administrator.")
+    for change in changes.fields[:5]:
+        emptied = f", {change.emptied:,} of them emptied" if change.emptied else ""
+        console.print(f"changes: {change.entity}.{change.field}: {change.changed:,}{emptied}")
     if not plan.complete:
-        console.print(f"The pull is not proved complete, so nothing is removed: {plan.incomplete_reason}")
+        console.print(f"The pull is not proved complete, so nothing that is missing goes: {plan.incomplete_reason}")
+    for found in plan.checks:
+        console.print(f"check: {found['code']}, {found['entity']}: {found['count']:,}")
     for issue in plan.issues:
         console.print(f"{issue['severity']}: {issue['code']}, {issue['entity']}: {issue['count']:,}")
 

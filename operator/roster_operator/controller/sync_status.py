@@ -194,29 +194,48 @@ def _running(snapshot: Snapshot, text: str, reason: str) -> tuple[str, str]:
 def _valid(plan: PublishedPlan, status: RosterSyncStatus) -> Wanted:
     if not plan.complete:
         why = plan.incomplete_reason or "the pull could not be proved complete"
-        return Wanted("Valid", True, "NotProvedComplete", f"{why}: nothing is removed by this plan.")
+        return Wanted("Valid", True, "NotProvedComplete", f"{why}: {_kept(plan)}.")
     invalid = plan.totals.invalid
     if invalid:
         kinds = ", ".join(f"{issue.code} {issue.count}" for issue in status.issues[:5])
         return Wanted(
             "Valid", True, "WithIssues", f"{invalid:,} records are skipped ({kinds}); merged rows stay as they are."
         )
-    return Wanted("Valid", True, "Valid", "Every record is valid, and the pull is complete.")
+    return Wanted("Valid", True, "Valid", f"Every record is valid, and the pull is complete.{_odd(plan)}")
+
+
+def _kept(plan: PublishedPlan) -> str:
+    gone = plan.removals.out_of_scope
+    return (
+        f"nothing is removed but {gone:,} records that are out of scope" if gone else "nothing is removed by this plan"
+    )
+
+
+def _odd(plan: PublishedPlan) -> str:
+    """What the checks found, the most frequent first."""
+    most = sorted(plan.checks.items(), key=lambda item: (-item[1], item[0]))[:3]
+    return f" Worth a look: {', '.join(f'{code} {count:,}' for code, count in most)}." if most else ""
 
 
 def _within_limits(plan: PublishedPlan) -> Wanted:
     if not plan.limits:
-        return Wanted("WithinLimits", True, "WithinLimits", "The plan is within its limits.")
+        return Wanted("WithinLimits", True, "WithinLimits", f"The plan is within its limits.{_scope(plan)}")
     return Wanted(
         "WithinLimits",
         False,
         "BeyondLimits",
-        f"{limits_text(plan.limits)}. Only approvedPlan: {plan.digest} lets it through; rejected ends it.",
+        f"{limits_text(plan.limits)}.{_scope(plan)} Only approvedPlan: {plan.digest} lets it through; "
+        "rejected ends it.",
     )
 
 
 def limits_text(hits: list[LimitHit]) -> str:
     """What goes beyond which limit, with figures."""
+def _scope(plan: PublishedPlan) -> str:
+    gone = plan.removals.out_of_scope
+    return f" {gone:,} records go because the connection's scope no longer takes them." if gone else ""
+
+
     return "; ".join(
         f"{hit.limit} {hit.entity}: {hit.count:,} of {hit.of:,} ({hit.percent:.1f} %), "
         f"the limit is {hit.max_percent} % and {hit.max_count:,}"
@@ -263,6 +282,11 @@ def _what_is_needed(verdict: Verdict, plan: PublishedPlan, snapshot: Snapshot) -
             )
         case _:
             return f"Waiting for a person: approved: true, approvedPlan: {plan.digest}, or rejected."
+        case Verdict.NOT_COMPLETE:
+            return (
+                "The connection approves plans within limits by itself, but not of a pull that could not be proved "
+                f"complete. Review it, then set approvedPlan: {plan.digest}, or wait for the next pull."
+            )
 
 
 def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> Iterator[Wanted]:

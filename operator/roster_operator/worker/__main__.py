@@ -79,6 +79,8 @@ def _shorten(summary: WorkerSummary) -> bool:
         summary.counts = {}
     elif long is not None:
         long.message = long.message[:_SHORT]
+    elif summary.plan and summary.plan.checks:
+        summary.plan.checks.popitem()  # the rarest: they come most frequent first
     elif summary.plan and summary.plan.incomplete_reason:
         summary.plan.incomplete_reason = None
     # One limit is enough to hold a sync; the digest and the counts stay whatever happens.

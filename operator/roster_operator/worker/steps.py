@@ -157,20 +157,36 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
                 invalid=counts.invalid,
             )
             for entity, counts in plan.entities.items()
+                out_of_scope=counts.left_out,
+                withheld=counts.withheld,
         },
         removals=Removals(
             explained=sum(counts.tobedeleted for counts in plan.entities.values()),
             unexplained=sum(counts.vanished for counts in plan.entities.values()),
         ),
+            out_of_scope=sum(counts.out_of_scope for counts in plan.entities.values()),
         limits=hits[:16],
         complete=plan.complete,
         incomplete_reason=plan.incomplete_reason,
         first=plan.first,
     )
 
+        checks=_check_totals(plan),
+        field_changes=[
+            FieldChanges(entity=each.entity, field=each.field, changed=each.changed, emptied=each.emptied)
+            for each in changes.fields[:5]
+        ],
+        new_privileged=changes.new_privileged,
 
 def issue_counts(plan: Plan) -> list[IssueCount]:
     """The ten most important kinds of problem."""
+def _check_totals(plan: Plan) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for found in plan.checks:
+        totals[found["code"]] = totals.get(found["code"], 0) + found["count"]
+    return totals
+
+
     return [IssueCount.from_dict(issue) for issue in plan.issues[:10]]
 
 
