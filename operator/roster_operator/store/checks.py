@@ -48,12 +48,16 @@ _RESULT = (
 _GONE_FROM: LiteralString = "select m.sourced_id from {merged} m where "
 
 _FACTS: LiteralString = (
-    # One pass over the enrollments for all that is asked about classes, and one for people.
-    "class_facts as materialized (select e.class as id, count(*) filter (where e.role = 'teacher') as teachers,"
+    # The enrollments are many: two passes over them answer everything that is asked.
+    "class_school as materialized (select e.class as id, e.school, count(*) as n,"
+    " count(*) filter (where e.role = 'teacher') as teachers,"
     " count(*) filter (where e.role = 'student') as students,"
-    " count(*) filter (where e.role = 'teacher' and e.leads) as leaders from enrollments e group by 1),"
-    "person_facts as materialized (select e.person as id, bool_or(e.role = 'teacher') as teaches"
-    " from enrollments e group by 1),"
+    " count(*) filter (where e.role = 'teacher' and e.leads) as leaders,"
+    " count(*) filter (where e.end_date < e.begin_date) as backward from enrollments e group by 1, 2),"
+    "class_facts as materialized (select c.id, sum(c.teachers) as teachers, sum(c.students) as students,"
+    " sum(c.leaders) as leaders from class_school c group by 1),"
+    "person_facts as materialized (select e.person as id, min(e.school) as school, count(*) as n,"
+    " bool_or(e.role = 'teacher') as teaches from enrollments e group by 1),"
     # A parent chain longer than this is a circle for all that a reader can tell.
     "org_chain as (select o.sourced_id as start, o.parent as at, 1 as depth from orgs o where o.parent is not null"
     " union all select c.start, o.parent, c.depth + 1 from org_chain c join orgs o on o.sourced_id = c.at"
@@ -66,7 +70,7 @@ _FACTS: LiteralString = (
 
 @dataclass(frozen=True)
 class _Check:
-    """findings: one row (school or null) for each. Skipped where an entity that it needs was not pulled."""
+    """findings: rows of (school or null, how many). Skipped where an entity that it needs was not pulled."""
 
     code: str
     entity: str
@@ -78,91 +82,91 @@ _CHECKS: tuple[_Check, ...] = (
     _Check(
         "ClassWithoutTeacher",
         "classes",
-        "select c.school from classes c left join class_facts f on f.id = c.sourced_id"
+        "select c.school, 1 from classes c left join class_facts f on f.id = c.sourced_id"
         " where coalesce(f.teachers, 0) = 0",
         ("enrollments",),
     ),
     _Check(
         "ClassWithoutStudents",
         "classes",
-        "select c.school from classes c left join class_facts f on f.id = c.sourced_id"
+        "select c.school, 1 from classes c left join class_facts f on f.id = c.sourced_id"
         " where coalesce(f.students, 0) = 0",
         ("enrollments",),
     ),
     _Check(
         "SeveralPrimaryTeachers",
         "classes",
-        "select c.school from classes c join class_facts f on f.id = c.sourced_id where f.leaders > 1",
+        "select c.school, 1 from classes c join class_facts f on f.id = c.sourced_id where f.leaders > 1",
         ("enrollments",),
     ),
     _Check(
         "StudentWithoutEnrollment",
         "users",
-        "select u.school from users u where u.role = 'student'"
+        "select u.school, 1 from users u where u.role = 'student'"
         " and not exists (select from person_facts f where f.id = u.sourced_id)",
         ("enrollments",),
     ),
     _Check(
         "TeacherWithoutClass",
         "users",
-        "select u.school from users u where u.role = 'teacher'"
+        "select u.school, 1 from users u where u.role = 'teacher'"
         " and not exists (select from person_facts f where f.id = u.sourced_id and f.teaches)",
         ("enrollments",),
     ),
-    _Check("StudentWithoutGrade", "users", "select u.school from users u where u.role = 'student' and not u.graded"),
+    _Check("StudentWithoutGrade", "users", "select u.school, 1 from users u where u.role = 'student' and not u.graded"),
     _Check(
         "CourseWithoutClass",
         "courses",
-        "select c.org from courses c where not exists (select from classes k where k.course = c.sourced_id)",
+        "select c.org, 1 from courses c where not exists (select from classes k where k.course = c.sourced_id)",
         ("classes",),
     ),
     _Check(
         "SchoolWithoutStudents",
         "orgs",
-        "select o.sourced_id from orgs o where o.type = 'school' and not exists (select from ("
+        "select o.sourced_id, 1 from orgs o where o.type = 'school' and not exists (select from ("
         "select distinct unnest(u.orgs) as id from users u where u.role = 'student') p where p.id = o.sourced_id)",
         ("users",),
     ),
     _Check(
         "PersonListedTwice",
         "users",
-        "select min(u.school) from users u where u.identifier is not null group by u.identifier having count(*) > 1",
+        "select min(u.school), 1 from users u where u.identifier is not null group by u.identifier having count(*) > 1",
     ),
     # In the "C" collation only ASCII letters are folded: people's names in other scripts are compared as they are.
     _Check(
         "DuplicateUsername",
         "users",
-        'select min(u.school) from users u where u.username is not null group by lower(u.username collate "C")'
+        'select min(u.school), 1 from users u where u.username is not null group by lower(u.username collate "C")'
         " having count(*) > 1",
     ),
     _Check(
         "EnrollmentSchoolDiffers",
         "enrollments",
-        "select e.school from enrollments e join classes c on c.sourced_id = e.class where c.school <> e.school",
+        "select e.school, e.n from class_school e join classes c on c.sourced_id = e.id where c.school <> e.school",
         ("classes",),
     ),
     _Check(
         "SchoolNotASchool",
         "classes",
-        "select c.school from classes c join orgs o on o.sourced_id = c.school where o.type <> 'school'",
+        "select c.school, 1 from classes c join orgs o on o.sourced_id = c.school where o.type <> 'school'",
         ("orgs",),
     ),
-    _Check("CircularParent", "orgs", "select c.start from org_chain c where c.at = c.start or c.depth = 32"),
+    _Check("CircularParent", "orgs", "select c.start, 1 from org_chain c where c.at = c.start or c.depth = 32"),
     _Check(
         "CircularParent",
         "academicSessions",
-        "select null from session_chain c where c.at = c.start or c.depth = 32",
+        "select null, 1 from session_chain c where c.at = c.start or c.depth = 32",
     ),
     _Check(
-        "EndBeforeBegin", "academicSessions", "select null from academic_sessions s where s.end_date < s.start_date"
+        "EndBeforeBegin", "academicSessions", "select null, 1 from academic_sessions s where s.end_date < s.start_date"
     ),
-    _Check("EndBeforeBegin", "enrollments", "select e.school from enrollments e where e.end_date < e.begin_date"),
+    _Check("EndBeforeBegin", "enrollments", "select c.school, c.backward from class_school c where c.backward > 0"),
 )
 
 
 @dataclass(frozen=True)
 class _Link:
-    """References of one entity to another: rows (school, target id)."""
+    """References of one entity to another: rows of (school or null, target id, how many)."""
 
     entity: str
     target: str
@@ -170,24 +174,23 @@ class _Link:
 
 
 _LINKS: tuple[_Link, ...] = (
-    _Link("orgs", "orgs", "select o.sourced_id as school, o.parent as id from orgs o"),
-    _Link("academicSessions", "academicSessions", "select null as school, s.parent as id from academic_sessions s"),
-    _Link("courses", "orgs", "select c.org as school, c.org as id from courses c"),
-    _Link("courses", "academicSessions", "select c.org as school, c.year as id from courses c"),
-    _Link("classes", "courses", "select c.school, c.course as id from classes c"),
-    _Link("classes", "orgs", "select c.school, c.school as id from classes c"),
-    _Link("classes", "academicSessions", "select c.school, unnest(c.terms) as id from classes c"),
-    _Link("users", "orgs", "select u.school, unnest(u.orgs || u.primary_org) as id from users u"),
-    _Link("enrollments", "users", "select e.school, e.person as id from enrollments e"),
-    _Link("enrollments", "classes", "select e.school, e.class as id from enrollments e"),
-    _Link("enrollments", "orgs", "select e.school, e.school as id from enrollments e"),
-    _Link("demographics", "users", "select null as school, d.sourced_id as id from demographics d"),
+    _Link("orgs", "orgs", "select o.sourced_id, o.parent, 1 from orgs o"),
+    _Link("academicSessions", "academicSessions", "select null, s.parent, 1 from academic_sessions s"),
+    _Link("courses", "orgs", "select c.org, c.org, 1 from courses c"),
+    _Link("courses", "academicSessions", "select c.org, c.year, 1 from courses c"),
+    _Link("classes", "courses", "select c.school, c.course, 1 from classes c"),
+    _Link("classes", "orgs", "select c.school, c.school, 1 from classes c"),
+    _Link("classes", "academicSessions", "select c.school, t.id, 1 from classes c, unnest(c.terms) t(id)"),
+    _Link("users", "orgs", "select u.school, o.id, 1 from users u, unnest(u.orgs || u.primary_org) o(id)"),
+    _Link("enrollments", "users", "select p.school, p.id, p.n from person_facts p"),
+    _Link("enrollments", "classes", "select c.school, c.id, c.n from class_school c"),
+    _Link("enrollments", "orgs", "select c.school, c.school, c.n from class_school c"),
+    _Link("demographics", "users", "select null, d.sourced_id, 1 from demographics d"),
 )
-# Distinct targets first: a district has few schools, and every enrollment names one. What is out of scope was left out
-# on purpose. Each missing target counts once for each school that refers to it.
+# What is out of scope was left out on purpose.
 _DANGLING: LiteralString = (
-    "select l.school from (select distinct r.school, r.id from ({rows}) r where r.id is not null) l"
-    " where not exists (select from {target} t where t.sourced_id = l.id)"
+    "select l.school, l.n from ({rows}) l(school, id, n) where l.id is not null"
+    " and not exists (select from {target} t where t.sourced_id = l.id)"
     " and not exists (select from {scoped_out} o where o.entity = {target_entity} and o.sourced_id = l.id)"
 )
 
@@ -229,7 +232,9 @@ def _result(run: runs.Run, table: Table, tenant: str) -> sql.Composable:
 
 
 def _questions(run: runs.Run, tenant: str, pulled: set[str]) -> Iterator[sql.Composable]:
-    question: LiteralString = "select {code}, {entity}, f.school::text, count(*) from ({findings}) f(school) group by 3"
+    question: LiteralString = (
+        "select {code}, {entity}, f.school::text, sum(f.n) from ({findings}) f(school, n) group by 3"
+    )
     for check in _CHECKS:
         if pulled.issuperset((check.entity, *check.needs)):
             yield sql.SQL(question).format(
