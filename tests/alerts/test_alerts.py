@@ -161,7 +161,14 @@ def reasons_of_workers() -> set[str]:
 
 
 # Met only by people at the command line, never by a sync.
-AT_THE_COMMAND_LINE = {"MigrationChanged", "TenantExists", "TenantUnknown"}
+AT_THE_COMMAND_LINE = {
+    "MigrationChanged",
+    "TenantExists",
+    "TenantUnknown",
+    "UploadMalformed",
+    "UploadTooLarge",
+    "UploadsFull",
+}
 
 
 def test_the_runbook_of_a_failed_sync_knows_every_reason() -> None:
