@@ -10,7 +10,23 @@ import msgspec
 from .errors import OneRosterError, Reason, outside
 from .http import Response
 
-_CODE = re.compile(r"[A-Za-z0-9_.\- ]{1,64}")
+# The words of OAuth 2, of OneRoster, and what frameworks say for a status. A server may put anything into a field for
+# codes: a sentence that names a person, or the secret that it was sent. So only these are ever repeated.
+_CODES = frozenset(
+    """
+    invalid_request invalid_client invalid_grant unauthorized_client unsupported_grant_type invalid_scope access_denied
+    server_error temporarily_unavailable invalid_token insufficient_scope slow_down
+    success processing failure unsupported error warning status
+    fullsuccess nosourcedids invaliddata incompletedata partialdatastorage unknownobject deletefailure
+    targetreadfailure unknownquery unknownvocab targetisbusy unknownextension unauthorisedrequest unauthorizedrequest
+    linkfailure overflowfail invalid_filter_field invalid_selection_field invalid_sort_field invalid_query_parameter
+    server_busy too_many_requests internal_server_error
+    unauthorised unauthorized forbidden not_found bad_request method_not_allowed not_acceptable conflict gone
+    rate_limit_exceeded rate_limited throttled quota_exceeded service_unavailable bad_gateway gateway_timeout timeout
+    not_implemented maintenance
+    """.replace("_", "").split()
+)
+_SEPARATORS = re.compile(r"[ _.\-]")
 _CODE_FIELDS = frozenset(
     {"error", "imsx_codemajor", "codemajor", "imsx_codeminor", "codeminor", "imsx_codeminorfieldvalue",
      "codeminorfieldvalue", "imsx_statusinfo", "statusinfo", "imsx_codeminorfield", "codeminorfield"}
@@ -19,7 +35,7 @@ _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def codes(body: bytes) -> list[str]:
-    """The values of known code fields in an error's JSON body. Never a description: it may name people."""
+    """The known codes in an error's JSON body, as they are spelt there. Never a description: it may name people."""
     try:
         found: list[str] = []
         _collect(msgspec.json.decode(body), found, 0)
@@ -37,7 +53,7 @@ def _collect(value: Any, found: list[str], depth: int) -> None:
     elif isinstance(value, dict):
         for key, item in value.items():
             if key.lower() in _CODE_FIELDS:
-                if isinstance(item, str) and _CODE.fullmatch(item):
+                if isinstance(item, str) and len(item) <= 64 and _SEPARATORS.sub("", item).lower() in _CODES:
                     found.append(item)
                 else:
                     _collect(item, found, depth + 1)
@@ -52,7 +68,7 @@ def said(response: Response) -> str:
 def retry_after(response: Response) -> float | None:
     """Seconds that the server asks us to wait, or None."""
     value = response.headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():  # superscripts are digits to Python, and no numbers
         return float(value[:9])
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())

@@ -8,6 +8,10 @@ from .errors import OneRosterError, Reason
 # A roster packs at 10 to 40 to one, and generated ones at 100; deflate can do 1,030.
 _MAX_RATIO = 400
 _RATIO_FLOOR = 8 * 2**20
+# One read of the wire may hold a thousand times as much: it is unpacked in pieces, and each is judged.
+_PIECE = 2**20
+# gzip's own bytes around a body that does not shrink.
+_FRAME = 65_536
 
 
 class Body:
@@ -33,11 +37,13 @@ class Body:
         if self._inflate is None:
             self._keep(chunk)
             return
+        if self.received > self._limit + _FRAME:  # empty blocks, or a header without an end, unpack to nothing for ever
+            self.refuse()
         try:
             while chunk:
                 if self._inflate.eof:
                     raise _broken("holds bytes after its end")
-                self._keep(self._inflate.decompress(chunk, self._limit - self.size + 1))
+                self._keep(self._inflate.decompress(chunk, min(_PIECE, self._limit - self.size + 1)))
                 chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
         except zlib.error:
             raise _broken("is not what it says") from None

@@ -6,6 +6,7 @@ nobody vouches for; what it returns is plain, whole and small enough, or it rais
 
 import asyncio
 import functools
+import logging
 import re
 import socket
 import ssl
@@ -26,9 +27,14 @@ from .addresses import Address, Network, permitted
 from .bodies import Body
 from .errors import OneRosterError, Reason
 
+# They log what strangers send (reasons, headers, redirects), and whole addresses.
+for _chatty in ("httpx", "httpcore"):
+    logging.getLogger(_chatty).setLevel(logging.WARNING)
+
 # What is left of a name after IDNA; or an IPv6 address, which comes without its brackets.
 _HOST = re.compile(r"[A-Za-z0-9_.\-]{1,253}|[0-9A-Fa-f:.]{2,45}")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS = range(300, 400)
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _ERROR_BODY = 65_536
 
@@ -98,6 +104,8 @@ def same_origin(url: str, other: str) -> str | None:
     """`other`, resolved against `url`, when it stays within the origin of `url`; else None."""
     try:
         target = httpx.URL(url).join(other)
+        if "\\" in other:  # to a browser it is a slash
+            return None
         if target.userinfo or origin(str(target)) != origin(url):
             return None
     except (httpx.InvalidURL, ValueError, UnicodeError):
@@ -164,7 +172,7 @@ def _tls_failure(error: BaseException) -> OneRosterError:
         return OneRosterError(
             Reason.TLS_FAILED,
             "The server does not speak TLS as it should.",
-            "Check the port and that the address begins with https only where the server offers TLS 1.2 or newer.",
+            "Check the port, that the server offers TLS 1.2 or newer, and that it wants no certificate of its clients.",
             retryable=True,
         )
     match cause.verify_code:
@@ -373,7 +381,7 @@ class Client:
             if response.status not in _REDIRECTS:
                 return response
             target = same_origin(current, response.headers.get("location", ""))
-            if target is None or "location" not in response.headers:
+            if response.status not in _FOLLOWED or target is None or "location" not in response.headers:
                 raise _redirected("to another server")
             current = target
         raise _redirected("in circles")
@@ -399,15 +407,18 @@ class Client:
                     await response.aclose()
         except (TimeoutError, httpcore.TimeoutException, httpx.TimeoutException):
             raise _timed_out("The server did not answer in time.") from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError):
+        except (httpx.InvalidURL, httpx.RemoteProtocolError):
+            # Our own address was judged above; httpx itself looks into a redirect's, though it must not follow it.
+            raise _redirected("to what is no address") from None
+        except ssl.SSLError as error:  # an alert behind the handshake: a certificate of ours is wanted, say
+            raise _tls_failure(error) from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError):
             raise OneRosterError(
                 Reason.CONNECTION_LOST,
                 "The connection broke before the answer was whole.",
                 "Try again; if it stays, ask the vendor: the server or a proxy cuts its answers.",
                 retryable=True,
             ) from None
-        except httpx.InvalidURL:
-            raise _invalid("is not a web address", "Write it as https://host/path.") from None
 
     async def _read(self, response: httpx.Response, max_body: int) -> Response:
         headers = {name.lower(): value for name, value in response.headers.items()}
