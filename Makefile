@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 PYTEST := $(PY) -m pytest
 PROMTOOL = $(shell command -v promtool || echo .local/tools/promtool)
-PARTS := check test-unit test-store test-cluster
+PARTS := check test-unit test-hostile test-store test-cluster
 CHECKS := check-style check-types check-imports check-dependencies check-unused check-generated check-alerts \
 	check-chart check-tree
 CODE := operator examples deploy
@@ -103,7 +103,12 @@ check-tree: $(READY) system-packages
 	$(call tests,check,tests/checks tests/alerts)
 
 test-unit: $(READY) ## Tests that need nothing but Python
-	$(call tests,$@,-m "not store and not apiserver and not cluster" --ignore=tests/checks --ignore=tests/alerts)
+	$(call tests,$@,-m "not store and not apiserver and not cluster" --ignore=tests/checks --ignore=tests/alerts \
+		--ignore=tests/hostile)
+
+# In a process of its own: its memory is measured.
+test-hostile: $(READY) ## Every bad input of the table, and fuzzing: reasons, places, no leak, bounded time and memory
+	$(call tests,$@,-m "not store" tests/hostile)
 
 test-store: $(READY) system-packages ## Tests on real PostgreSQL servers, versions 15 and 18
 	$(call tests,$@,-m store)
