@@ -328,6 +328,19 @@ def test_known_hosts_and_configuration_of_this_machine_do_not_matter(
     assert fetch(server.settings())[0] == wanted
 
 
+def test_it_needs_no_name_of_whoever_runs_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod's user stands in no /etc/passwd, and asyncssh asks for its name."""
+
+    def nobody(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    wanted = server.put("roster.zip")
+    assert fetch(server.settings())[0] == wanted
+
+
 def test_a_private_address_is_refused_unless_the_operator_allows_it(server: Server) -> None:
     for host in ("127.0.0.1", "localhost", "0x7f.1", "2130706433"):
         assert refused(server.settings(host=host, allow_addresses=())).reason is Reason.ADDRESS_REFUSED

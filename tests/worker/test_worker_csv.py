@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -27,7 +24,6 @@ from roster_operator.worker import files
 from roster_operator.worker.steps import run_step
 
 pytestmark = pytest.mark.store
-ROOT = Path(__file__).parents[2]
 DAY = 86_400
 
 
@@ -227,32 +223,6 @@ def test_an_address_that_the_operator_does_not_allow(district: District) -> None
 def test_a_zip_that_is_no_bundle_is_refused(district: District) -> None:
     district.server.put("roster.zip", b"canary, and no zip")
     assert district.failed(district.task("stage", district.sftp(path="/roster.zip"))) == "BundleUnreadable"
-
-
-@pytest.mark.skipif(not REAL, reason="a process of its own has no stand-in")
-def test_the_worker_needs_no_home_and_no_name(district: District) -> None:
-    """A pod's user has no entry in /etc/passwd, no home that can be read, and no LOGNAME."""
-    district.server.put("roster.zip", bundle())
-    message = district.folder / "message"
-    pod = subprocess.run(
-        [sys.executable, "-m", "roster_operator.worker"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT / "operator"),
-            "HOME": "/nonexistent",
-            "ROSTER_TASK": district.task("stage", district.sftp()).model_dump_json(by_alias=True, exclude_none=True),
-            "ROSTER_TERMINATION_MESSAGE": str(message),
-            "ROSTER_SIS_SECRET_PATH": str(district.secret(username=USER, password=PASSWORD)),
-            "ROSTER_DATABASE_SECRET_PATH": str(district.database()),
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert pod.returncode == 0, pod.stdout + pod.stderr
-    assert WorkerSummary.model_validate_json(message.read_bytes()).outcome is Outcome.STAGED
-    assert "canary" not in (pod.stdout + pod.stderr).lower()
 
 
 # Test Connection
