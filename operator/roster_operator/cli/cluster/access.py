@@ -95,7 +95,7 @@ class Cluster:
         return self._clock or datetime.now(UTC)
 
     def get(self, kind: Kind, name: str, namespace: str | None = None, accept: str = "application/json") -> Body:
-        """One object. Raises NotThere."""
+        """One object. Raises NotThereError."""
         return self.request("GET", kind, namespace, name, accept=accept)
 
     def items(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Iterator[Body]:
@@ -133,7 +133,7 @@ class Cluster:
         review = Kind("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview")
         try:
             answer = self.create(review, {"apiVersion": "authentication.k8s.io/v1", "kind": review.kind})
-        except (problems.Forbidden, problems.NotInstalled):
+        except (problems.ForbiddenError, problems.NotInstalledError):
             return ""
         return str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")
 
@@ -195,7 +195,7 @@ class Cluster:
         except urllib3.exceptions.SSLError:
             raise ClusterError(
                 "ClusterUntrusted",
-                f"The certificate of the API server {self.server} is not trusted by the kubeconfig, or yours not by it.",
+                f"The certificate of the API server {self.server} and this kubeconfig do not trust each other.",
                 "Fetch the kubeconfig again from whoever runs the cluster.",
             ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -59,16 +59,17 @@ def load(kubeconfig: Path | None = None, context: str | None = None) -> Access:
 
 def _from_files(paths: str, context: str | None) -> Access:
     merger = KubeConfigMerger(paths)
-    whole: dict[str, Any] = merger.config.value
+    merged: Any = merger.config
+    whole: dict[str, Any] = merged.value
     name = context or whole.get("current-context") or ""
     contexts = [str(entry["name"]) for entry in _entries(whole, "contexts")]
     if name not in contexts:
         message = f"The kubeconfig has no context {printable(name)}." if name else "No context is chosen."
         known = f"There are: {', '.join(contexts[:10])}." if contexts else "It has none."
         raise ClusterError("ContextUnknown", message, f"{known} Give one with --context.")
-    loader = KubeConfigLoader(
-        merger.config, active_context=name, config_base_path=None, config_persister=merger.save_changes
-    )
+    # No base path: files are named relative to the kubeconfig that names them.
+    options: dict[str, Any] = {"config_base_path": None, "config_persister": merger.save_changes}
+    loader = KubeConfigLoader(merged, active_context=name, **options)
     configuration = Configuration()
     with _heard() as words:
         loader.load_and_set(configuration)

@@ -13,7 +13,7 @@ from roster_operator.api.model import Observed
 from roster_operator.api.sync import FINAL, WAITING, ConnectionRef, RosterSyncStatus
 
 from .access import CONNECTION, SYNC, Body, Cluster, Kind
-from .problems import ClusterError, Forbidden, NotThere, not_there
+from .problems import ClusterError, ForbiddenError, NotThereError, not_there
 
 
 class Metadata(Observed):
@@ -133,14 +133,14 @@ def parsed(what: type[Resource], body: Body) -> Resource:
 
 
 def one(cluster: Cluster, what: type[Resource], name: str) -> Resource:
-    """One object of the namespace. Raises NotThere with similar names."""
+    """One object of the namespace. Raises NotThereError with similar names."""
     kind, namespace = _KINDS[what], cluster.namespace
     try:
         return parsed(what, cluster.get(kind, name, namespace))
-    except NotThere:
+    except NotThereError:
         try:
             known = [body["metadata"]["name"] for body in cluster.items(kind, namespace)]
-        except Forbidden:
+        except ForbiddenError:
             known = []
         raise not_there(kind.kind, name, namespace, known) from None
 

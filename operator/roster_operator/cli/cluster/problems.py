@@ -19,20 +19,16 @@ class ClusterError(Exception):
         self.step = step
 
 
-class NotThere(ClusterError):
+class NotThereError(ClusterError):
     """There is no such object."""
 
 
-class Forbidden(ClusterError):
+class ForbiddenError(ClusterError):
     """The person lacks a right."""
 
 
-class NotInstalled(ClusterError):
+class NotInstalledError(ClusterError):
     """The cluster does not know the resource."""
-
-
-class Unanswered(ClusterError):
-    """What was waited for did not come in time."""
 
 
 def printable(text: str) -> str:
@@ -49,11 +45,11 @@ def unreachable(server: str, why: str) -> ClusterError:
     )
 
 
-def forbidden(verb: str, what: str, namespace: str | None) -> Forbidden:
+def forbidden(verb: str, what: str, namespace: str | None) -> ForbiddenError:
     """A right is missing."""
     place = f"in the namespace {namespace}" if namespace else "in the whole cluster"
     scope = f" -n {namespace}" if namespace else ", or name one namespace with -n"
-    return Forbidden(
+    return ForbiddenError(
         "Forbidden",
         f"You may not {verb} {what} {place}.",
         f"Ask for that right; `kubectl auth can-i {verb} {what}{scope if namespace else ' -A'}` tells when you have it"
@@ -61,16 +57,16 @@ def forbidden(verb: str, what: str, namespace: str | None) -> Forbidden:
     )
 
 
-def not_installed(what: str) -> NotInstalled:
+def not_installed(what: str) -> NotInstalledError:
     """The resource definition is missing."""
-    return NotInstalled(
+    return NotInstalledError(
         "NotInstalled",
         f"The cluster does not know {what} in the version that this program speaks.",
         "Install roster-operator, or its resource definitions, in a version that fits this program (`roster version`).",
     )
 
 
-def not_there(kind: str, name: str, namespace: str, known: Iterable[str]) -> NotThere:
+def not_there(kind: str, name: str, namespace: str, known: Iterable[str]) -> NotThereError:
     """No object of that name; `known` are the names there are."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or (names if len(names) <= 3 else [])
@@ -79,4 +75,4 @@ def not_there(kind: str, name: str, namespace: str, known: Iterable[str]) -> Not
     else:
         listing = "status" if kind == "RosterConnection" else "list"
         step = f"`roster {listing} -n {namespace}` shows what there is; -n names another namespace."
-    return NotThere("NotFound", f"There is no {kind} {name} in the namespace {namespace}.", step)
+    return NotThereError("NotFound", f"There is no {kind} {name} in the namespace {namespace}.", step)
