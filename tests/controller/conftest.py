@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.controller.admission_world import place, plain, stamped, world  # noqa: F401  fixtures
 from tests.support.apiserver import ROOT, ApiServer, _die_with_parent, _free_port
 from tests.support.jobs import Cluster, until
 

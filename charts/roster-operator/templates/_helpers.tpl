@@ -122,3 +122,14 @@ spec:
 - name: wasBy
   expression: "oldObject == null ? '' : oldObject.metadata.?annotations[?'roster-operator.io/approved-by'].orValue('')"
 {{- end -}}
+
+{{/* A value of YAML as CEL. In a CEL map all values have one type, so each is made dyn. */}}
+{{- define "roster.cel" -}}
+{{- if kindIs "map" . -}}
+{
+{{- range $number, $key := keys . | sortAlpha }}{{ if $number }}, {{ end }}{{ toJson $key }}: dyn({{ include "roster.cel" (index $ $key) }}){{ end -}}
+}
+{{- else -}}
+{{- toJson . -}}
+{{- end -}}
+{{- end -}}
