@@ -7,13 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .automatic import AutomaticStatus, AutomaticSync
 from .limits import Limits
-from .model import Model, Observed
+from .model import Duration, Model, Observed
 from .retention import Retention
 from .scope import FieldChoice, Role, Scope
 from .sources import ApiSource, CsvSource, Name, SecretUse
-
-Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$")]
 
 
 class DatabaseRef(Model):
@@ -43,6 +42,12 @@ class RosterConnectionSpec(Model):
     )
     test_interval: Duration = Field(
         default="24h", description="How often the connection is tested. A good stage counts as a test."
+    )
+    automatic_sync: AutomaticSync | None = Field(
+        default=None, description="When it is pulled by itself. In force after the first approved merge."
+    )
+    suspend: bool = Field(
+        default=False, description="true: nothing new is begun, no test, no pull and no merge. What runs goes on."
     )
     limits: Limits = Field(default_factory=Limits, description="How much a sync may change before it is held.")
     retention: Retention = Field(
@@ -104,3 +109,6 @@ class RosterConnectionStatus(Observed):
     pending_plan: PendingPlan | None = None
     last_sync: Annotated[str, Field(max_length=253)] | None = None
     last_merged_time: datetime | None = None
+    last_full_merged_time: datetime | None = None
+    next_sync: datetime | None = Field(default=None, description="When the next automatic sync is made.")
+    automatic: AutomaticStatus | None = None

@@ -95,6 +95,22 @@ def connection_rules() -> list[Rule]:
             "duration(self) >= duration('1m')",
             "testInterval must be at least 1m",
         ),
+        Rule(
+            ("spec",),
+            "!has(self.automaticSync) || !has(self.csv) || !has(self.csv.upload)",
+            "automaticSync needs a source that can be pulled: api or csv.sftp",
+            ".automaticSync",
+        ),
+        Rule(
+            ("spec", "automaticSync", "fullEvery"),
+            "duration(self) >= duration('1h')",
+            "fullEvery must be at least 1h",
+        ),
+        Rule(
+            ("spec", "automaticSync", "pause"),
+            "self.all(window, window.from <= window.to)",
+            "a pause must not end before it begins",
+        ),
     ]
 
 

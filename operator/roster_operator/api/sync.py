@@ -8,13 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .connection import Condition, DatabaseRef, Duration
+from .connection import Condition, DatabaseRef
 from .limits import LimitHit, Limits
-from .model import Model, Observed
+from .model import Digest, Duration, Model, Observed
 from .sources import Name
 
-DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
-Digest = Annotated[str, Field(max_length=71, pattern=DIGEST_PATTERN)]
 # Text that came, in part, from outside: printable ASCII, so that no control code reaches a terminal by way of the API.
 SafeText = Annotated[str, Field(max_length=1024, pattern=r"^[ -~]*$")]
 
@@ -59,6 +57,12 @@ class Rejected(Model):
     )
 
 
+class IgnorePause(Model):
+    """A person's reason not to wait for the end of a pause."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=256)] = Field(description="Why; kept with the sync.")
+
+
 class SyncSource(Model):
     """What this sync reads, where the connection alone does not say it."""
 
@@ -84,6 +88,9 @@ class RosterSyncSpec(Model):
     )
     rejected: Rejected | None = Field(default=None, description="Ends the sync without merging, with a trace.")
     limits: Limits | None = Field(default=None, description="Limits for this sync instead of the connection's.")
+    ignore_pause: IgnorePause | None = Field(
+        default=None, description="Stages and merges although the connection's pause windows say no."
+    )
     staged_for: Duration = Field(
         default="168h",
         description="How long a plan waits for a person. Then the sync is Expired, and what it staged is discarded.",
@@ -104,6 +111,8 @@ class EntityCounts(Observed):
     reactivate: int = 0
     unchanged: int = 0
     invalid: int = 0
+    out_of_scope: int = Field(default=0, description="Records that the source showed and that scope leaves out.")
+    withheld: int = Field(default=0, description="Records that would go, had the pull been proved complete.")
 
 
 class Removals(Observed):
@@ -111,22 +120,39 @@ class Removals(Observed):
     no longer takes them; `unexplained`: they simply vanished."""
 
     explained: int = 0
+    out_of_scope: int = 0
     unexplained: int = 0
-    out_of_scope: int = Field(default=0, description="Records that the source showed and that scope leaves out.")
-    withheld: int = Field(default=0, description="Records that would go, had the pull been proved complete.")
+
+
+class FieldChanges(Observed):
+    """One field of one entity, in records that the plan updates: how many get another value, how many lose theirs."""
+
+    entity: Annotated[str, Field(max_length=32)]
+    field: Annotated[str, Field(max_length=64)]
+    changed: int
+    emptied: int = 0
 
 
 class PlanSummary(Observed):
     """The plan, as counts. `complete` says whether the pull was proved complete; without it nothing is removed."""
 
     digest: Digest
-    out_of_scope: int = 0
     entities: Annotated[dict[str, EntityCounts], Field(max_length=16)] = Field(default_factory=dict[str, EntityCounts])
     removals: Removals = Field(default_factory=Removals)
     limits: Annotated[list[LimitHit], Field(max_length=16)] = Field(default_factory=list[LimitHit])
     complete: bool = False
     incomplete_reason: Annotated[str, Field(max_length=256)] | None = None
     first: bool = Field(default=False, description="No sync of this tenant was merged before.")
+    checks: Annotated[dict[str, int], Field(max_length=32)] = Field(
+        default_factory=dict[str, int],
+        description="What looks wrong in the result, by code (docs/reference/issues.md): warnings that hold nothing.",
+    )
+    field_changes: Annotated[list[FieldChanges], Field(max_length=5)] = Field(
+        default_factory=list[FieldChanges], description="The five fields that change in most records."
+    )
+    new_privileged: int = Field(
+        default=0, description="People who would newly be a principal or an administrator of any kind."
+    )
 
 
 class PublishedPlan(PlanSummary):
@@ -143,16 +169,6 @@ class PublishedPlan(PlanSummary):
     recomputed: bool = Field(default=False, description="Another merge came between: only approvedPlan approves it.")
 
 
-    checks: Annotated[dict[str, int], Field(max_length=32)] = Field(
-        default_factory=dict[str, int],
-        description="What looks wrong in the result, by code (docs/reference/issues.md): warnings that hold nothing.",
-    )
-    field_changes: Annotated[list[FieldChanges], Field(max_length=5)] = Field(
-        default_factory=list[FieldChanges], description="The five fields that change in most records."
-    )
-    new_privileged: int = Field(
-        default=0, description="People who would newly be a principal or an administrator of any kind."
-    )
 class IssueCount(Observed):
     """One kind of problem, counted. Examples are in the database, for those who may read them."""
 
@@ -167,7 +183,7 @@ class Approval(Observed):
 
     digest: Digest
     at: datetime
-    via: Annotated[str, Field(max_length=32)]  # approved | approvedPlan | inAdvance
+    via: Annotated[str, Field(max_length=32)]  # approved | approvedPlan | inAdvance | policy
     by: Annotated[str, Field(max_length=256)] | None = (
         None  # from the annotation; unverified until an admission policy holds it
     )

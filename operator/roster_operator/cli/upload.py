@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from roster_operator.api.sync import DIGEST_PATTERN
+from roster_operator.api.model import DIGEST_PATTERN
 from roster_operator.api.task import Policy
 
 from . import engine as engines

@@ -9,6 +9,8 @@ The rules, in the order in which they are asked:
 4. `approved: true` that stood before the plan was published is approval in advance. It counts from a connection's
    second merge on; the first needs eyes.
 5. `approved: true` counts if it was set in a later generation than the one at which the plan was published.
+6. A plan that a schedule brought is approved by the connection's policy, where that is WithinLimits: never a first one,
+   and never one whose pull was not proved complete.
 """
 
 from __future__ import annotations
@@ -28,18 +30,19 @@ class Verdict(StrEnum):
     BEYOND_LIMITS = "BeyondLimits"
     FIRST_NEEDS_REVIEW = "FirstSyncNeedsReview"
     PLAN_CHANGED = "PlanChanged"
+    NOT_COMPLETE = "NotProvedComplete"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, and for an approval the field by which it came: approved, approvedPlan or inAdvance."""
+    """A verdict, and for an approval the field by which it came: approved, approvedPlan, inAdvance, policy."""
 
     verdict: Verdict
     via: str = ""
 
 
-def judge(spec: RosterSyncSpec, generation: int, plan: PublishedPlan) -> Judgement:
-    """Judge `plan` by `spec` as it stands at `generation`."""
+def judge(spec: RosterSyncSpec, generation: int, plan: PublishedPlan, *, policy: bool = False) -> Judgement:
+    """Judge `plan` by `spec` as it stands at `generation`. `policy`: within limits, no person is needed."""
     if spec.approved_plan is not None:
         if spec.approved_plan == plan.digest:
             return Judgement(Verdict.APPROVED, "approvedPlan")
@@ -49,12 +52,18 @@ def judge(spec: RosterSyncSpec, generation: int, plan: PublishedPlan) -> Judgeme
     if plan.recomputed:
         return Judgement(Verdict.PLAN_CHANGED)
     if not spec.approved:
-        return Judgement(Verdict.WAITS)
+        return _by_policy(plan) if policy else Judgement(Verdict.WAITS)
     if plan.in_advance:
         return Judgement(Verdict.FIRST_NEEDS_REVIEW) if plan.first else Judgement(Verdict.APPROVED, "inAdvance")
     if generation > plan.generation:
         return Judgement(Verdict.APPROVED, "approved")
     return Judgement(Verdict.WAITS)
+
+
+def _by_policy(plan: PublishedPlan) -> Judgement:
+    if plan.first:
+        return Judgement(Verdict.FIRST_NEEDS_REVIEW)
+    return Judgement(Verdict.APPROVED, "policy") if plan.complete else Judgement(Verdict.NOT_COMPLETE)
 
 
 def has_approval(spec: RosterSyncSpec) -> bool:

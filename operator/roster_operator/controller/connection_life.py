@@ -28,6 +28,7 @@ class Fact(StrEnum):
     ENDED = "the Job ended, with or without an answer"
     GONE = "the Job is gone"
     DUE = "a test is due"
+    SUSPENDED = "it is suspended"
     AT_CAPACITY = "as many Jobs run as may"
 
 
@@ -60,6 +61,7 @@ TABLE = (
     _row({Fact.TESTING, Fact.GONE}, Step.CALL_OFF),
     _row({Fact.TESTING, Fact.STUCK}, Step.WAIT),
     _row({Fact.TESTING, Fact.RUNNING}, Step.WAIT),
+    _row({Fact.DUE, Fact.SUSPENDED}, Step.NOTHING),
     _row({Fact.DUE, Fact.AT_CAPACITY}, Step.WAIT),
     _row({Fact.DUE}, Step.START),
     _row({}, Step.NOTHING),
@@ -98,6 +100,7 @@ def facts_of(snapshot: TestSnapshot) -> frozenset[Fact]:
         Fact.ENDED: ended,
         Fact.GONE: job is None,
         Fact.DUE: trigger(connection, snapshot.now) is not None,
+        Fact.SUSPENDED: connection.spec.suspend,
         Fact.AT_CAPACITY: not snapshot.slot,
     }
     return frozenset(fact for fact, true in truths.items() if true)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from roster_operator.api.connection import RosterConnectionStatus
 from roster_operator.api.model import GROUP
 from roster_operator.api.task import Step as JobStep
 
+from .automation import Automation, automation_of
 from .client import ApiError
 from .conditions import plain
 from .connection_life import Step, TestSnapshot, decide, requested, trigger
@@ -17,9 +19,11 @@ from .connection_status import Observed, next_status
 from .context import Context
 from .events import Happening
 from .jobs import Owner, build, job_name_of_test
-from .objects import CONNECTION, JOB, TEST_REQUESTED_AT, Body, Connection, find
+from .objects import CONNECTION, JOB, SYNC, TEST_REQUESTED_AT, Body, Connection, find
 from .queue import Key
 from .reading import read_job
+from .schedule import zone_of
+from .scheduled import beyond_history, manifest
 from .tasks import database_secret, task_of_test
 from .view import SyncRecord
 from .writes import write_status
@@ -58,11 +62,36 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
             effects = Observed(handled_request=notes.get(TEST_REQUESTED_AT))
         case _:
             pass
-    after = next_status(snapshot, step, effects, _syncs(context, key), context.settings)
+    automation = automation_of(connection, now, context.settings)
+    if automation and automation.due and not any(record.busy for _, record in _syncs(context, key)):
+        effects = await _make_sync(context, connection, automation, automation.due, effects)
+    after = next_status(snapshot, step, effects, _syncs(context, key), context.settings, automation)
     await write_status(context.api, CONNECTION, body, connection.status, after)
     for happening in _happenings(connection.status, after, step):
         await context.recorder.record(CONNECTION, connection.meta, happening)
-    return _look_again(step, after, snapshot, effects)
+    for name, uid in beyond_history(connection.meta.uid, _syncs(context, key)):
+        await context.api.delete(SYNC, key.namespace, name, uid=uid)
+    return _look_again(step, after, snapshot, effects, automation)
+
+
+async def _make_sync(
+    context: Context, connection: Connection, automation: Automation, due: datetime, effects: Observed
+) -> Observed:
+    """Make the sync of this scheduled time. One that exists was made by the look before a kill."""
+    auto = connection.spec.automatic_sync
+    if auto is None:
+        return effects
+    body = manifest(connection, due, zone_of(auto.time_zone), automation.mode)
+    try:
+        await context.api.create(SYNC, body)
+    except ApiError as error:
+        if not error.exists:
+            if error.status not in {403, 422} or error.namespace_ends:
+                raise
+            return replace(effects, sync_refusal=plain(error.message, 512))
+    else:
+        log.info("connection %s/%s: made %s", connection.meta.namespace, connection.meta.name, body["metadata"]["name"])
+    return replace(effects, made=due)
 
 
 async def _job(context: Context, connection: Connection) -> Body | None:
@@ -101,14 +130,19 @@ async def _start(context: Context, snapshot: TestSnapshot) -> Observed:
     return Observed(job=name)
 
 
-def _look_again(step: Step, after: RosterConnectionStatus, snapshot: TestSnapshot, effects: Observed) -> float | None:
+def _look_again(
+    step: Step, after: RosterConnectionStatus, snapshot: TestSnapshot, effects: Observed, automation: Automation | None
+) -> float | None:
     if step is Step.CALL_OFF:
         return AT_ONCE
-    if step in {Step.START, Step.WAIT} or effects.refusal:
+    if step in {Step.START, Step.WAIT} or effects.refusal or effects.sync_refusal:
         return LOOK
-    if after.next_test_time is None:
-        return AT_ONCE
-    return min(max((after.next_test_time - snapshot.now).total_seconds(), 1.0), LONGEST)
+    wake = automation.wake if automation else None
+    if not snapshot.connection.spec.suspend:
+        if after.next_test_time is None:
+            return AT_ONCE
+        wake = min(wake or after.next_test_time, after.next_test_time)
+    return min(max((wake - snapshot.now).total_seconds(), 1.0), LONGEST) if wake else None
 
 
 def _happenings(before: RosterConnectionStatus, after: RosterConnectionStatus, step: Step) -> Iterator[Happening]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from roster_operator.api.connection import Condition, PendingPlan, RosterConnectionStatus
-from roster_operator.api.sync import Failure, Phase
+from roster_operator.api.sync import Failure, Mode, Phase
 from roster_operator.api.task import TestReport
 
+from .automation import SCHEDULED, Automation
 from .conditions import Wanted, plain, settle
 from .connection_life import Step, TestSnapshot, next_test
 from .objects import find, parse_duration
@@ -24,10 +26,17 @@ class Observed:
     job: str | None = None  # the test Job that now exists
     handled_request: str | None = None  # the request that the concluded test answers
     refusal: str = ""  # why the API server would not create the Job
+    made: datetime | None = None  # the scheduled time for which a RosterSync now exists
+    sync_refusal: str = ""  # why the API server would not create that
 
 
 def next_status(
-    snapshot: TestSnapshot, step: Step, effects: Observed, syncs: Iterable[tuple[str, SyncRecord]], settings: Settings
+    snapshot: TestSnapshot,
+    step: Step,
+    effects: Observed,
+    syncs: Iterable[tuple[str, SyncRecord]],
+    settings: Settings,
+    automation: Automation | None = None,
 ) -> RosterConnectionStatus:
     """The whole status as it should be after `step`."""
     connection = snapshot.connection
@@ -47,7 +56,26 @@ def next_status(
     if step is not Step.CONCLUDE:
         status.conditions = _until_tested(snapshot, effects)
     _tell_of_syncs(snapshot, status, list(syncs))
+    _tell_of_schedule(snapshot, status, effects, automation)
     return status
+
+
+def _tell_of_schedule(
+    snapshot: TestSnapshot, status: RosterConnectionStatus, effects: Observed, automation: Automation | None
+) -> None:
+    connection = snapshot.connection
+    status.conditions = [item for item in status.conditions if item.type != SCHEDULED]
+    status.next_sync = automation.next if automation else None
+    status.automatic = automation.status if automation else None
+    if automation is None:
+        return
+    if effects.made and status.automatic:
+        status.automatic = status.automatic.model_copy(update={"last_scheduled": effects.made})
+    wanted = automation.condition
+    if effects.sync_refusal:
+        text = f"The API server refused the RosterSync: {effects.sync_refusal}. It is tried again."
+        wanted = Wanted(SCHEDULED, True, "SyncRefused", text)
+    status.conditions += settle(connection.status.conditions, [wanted], snapshot.now, connection.meta.generation)
 
 
 def _conclude(snapshot: TestSnapshot, effects: Observed, status: RosterConnectionStatus, settings: Settings) -> None:
@@ -116,6 +144,8 @@ def _until_tested(snapshot: TestSnapshot, effects: Observed) -> list[Condition]:
         reason, text = "JobRefused", f"The API server refused the test's Job: {effects.refusal}"
     elif job and job.kind is JobKind.STUCK:
         reason, text = job.reason, f"The test's pod does not start: {job.message}"
+    elif connection.spec.suspend:
+        reason, text = "Suspended", "The connection is suspended (spec.suspend). It is tested after that."
     elif not snapshot.slot:
         reason, text = (
             "JobsAtCapacity",
@@ -144,6 +174,15 @@ def _tell_of_syncs(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs
     merged = [item.finished for _, item in syncs if item.phase is Phase.MERGED and item.digest and item.finished]
     if merged:
         status.last_merged_time = max([*merged, *([status.last_merged_time] if status.last_merged_time else [])])
+    full = [
+        item.finished
+        for _, item in syncs
+        if item.phase is Phase.MERGED and item.digest and item.finished and item.mode == Mode.FULL.value
+    ]
+    if full:
+        status.last_full_merged_time = max(
+            [*full, *([status.last_full_merged_time] if status.last_full_merged_time else [])]
+        )
     staged = [item.staged for _, item in syncs if item.staged]
     ready = find(status.conditions, "Ready")
     if staged and ready and ready.status == "True" and status.last_test_time and max(staged) > status.last_test_time:

@@ -36,6 +36,9 @@ class Fact(StrEnum):
     UNPINNED = "they are not"
     CONNECTION_MISSING = "the connection does not exist"
     CONNECTION_NOT_READY = "the connection's present spec has not been tested well"
+    SUSPENDED = "its connection is suspended"
+    SKIPPED = "a pause in which nothing is pulled"
+    PAUSED = "a pause: nothing is merged"
     AT_CAPACITY = "as many Jobs run as may"
     OTHER_JOBS_STAND = "a Job of another step still exists"
 
@@ -111,6 +114,8 @@ _WAITING = tuple(
     for state in (_S.AWAITING_APPROVAL, _S.BLOCKED)
     for row in (
         _row(state, {_F.REJECTED}, Step.FINISH, Phase.REJECTED, "Rejected"),
+        _row(state, {_F.APPROVED, _F.SUSPENDED}, Step.WAIT, Phase.AWAITING_APPROVAL, "Suspended"),
+        _row(state, {_F.APPROVED, _F.PAUSED}, Step.WAIT, Phase.AWAITING_APPROVAL, "Paused"),
         _row(state, {_F.APPROVED}, Step.APPROVE, Phase.MERGING, "Approved"),
         # Only what nobody approved is superseded, or expires.
         _row(state, {_F.SUPERSEDED}, Step.FINISH, Phase.SUPERSEDED, "NewerPull"),
@@ -130,6 +135,8 @@ TABLE: tuple[Row, ...] = (
     _row(_S.PENDING, {_F.REJECTED}, Step.FINISH, Phase.REJECTED, "Rejected"),
     _row(_S.PENDING, {_F.HELD, _F.PINNED, _F.JOB_FOUND}, Step.RECORD, Phase.STAGING, "Staging"),
     _row(_S.PENDING, {_F.CONNECTION_MISSING}, Step.WAIT, Phase.PENDING, "ConnectionNotFound"),
+    _row(_S.PENDING, {_F.SUSPENDED}, Step.WAIT, Phase.PENDING, "Suspended"),
+    _row(_S.PENDING, {_F.SKIPPED}, Step.WAIT, Phase.PENDING, "Paused"),
     _row(_S.PENDING, {_F.CONNECTION_NOT_READY}, Step.WAIT, Phase.PENDING, "ConnectionNotReady"),
     _row(_S.PENDING, {_F.AT_CAPACITY}, Step.WAIT, Phase.PENDING, "JobsAtCapacity"),
     _row(_S.PENDING, {_F.HELD, _F.PINNED}, Step.START, Phase.STAGING, "Staging"),

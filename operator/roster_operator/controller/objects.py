@@ -12,6 +12,7 @@ from roster_operator.api.model import API_VERSION, GROUP
 from roster_operator.api.sync import RosterSyncSpec, RosterSyncStatus
 
 APPROVED_BY = f"{GROUP}/approved-by"
+SCHEDULED_AT = f"{GROUP}/scheduled-at"
 TEST_REQUESTED_AT = f"{GROUP}/test-requested-at"
 STAGED_FINALIZER = f"{GROUP}/staged"
 
@@ -155,6 +156,11 @@ class Sync:
         return STAGED_FINALIZER in self.meta.finalizers
 
     @property
+    def scheduled_by(self) -> str | None:
+        """The uid of the connection whose schedule made it; None where a person did."""
+        return scheduled_by(self.body)
+
+    @property
     def expires(self) -> datetime | None:
         """When it has waited as long as it may; None before it is staged."""
         staged = self.status.times.staged
@@ -167,6 +173,17 @@ class Sync:
         if finished is None or self.held or self.meta.deleting or self.meta.tracked:
             return None
         return finished + parse_duration(self.spec.ttl_after_finished)
+
+
+def scheduled_by(body: Body) -> str | None:
+    """The uid of the connection whose schedule made this sync; None where a person did."""
+    meta = body["metadata"]
+    if SCHEDULED_AT not in (meta.get("annotations") or {}):
+        return None
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == CONNECTION.kind:
+            return str(owner.get("uid"))
+    return None
 
 
 def find(conditions: list[Condition], kind: str) -> Condition | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from roster_operator.api.automatic import ApprovalPolicy
 from roster_operator.api.sync import FINAL, EntityCounts, Phase, PlanSummary, PublishedPlan
 from roster_operator.api.task import Outcome
 from roster_operator.api.task import Step as JobStep
 
 from .approval import Judgement, Verdict, judge
+from .automation import Hold, hold_of, in_pause
 from .lifecycle import Fact, State
 from .objects import Connection, Sync
 from .results import GONE, JobKind, JobState
@@ -91,7 +93,28 @@ class Snapshot:
     @property
     def judgement(self) -> Judgement | None:
         """What the spec says about the plan."""
-        return judge(self.sync.spec, self.sync.meta.generation, self.plan) if self.plan else None
+        if self.plan is None:
+            return None
+        return judge(self.sync.spec, self.sync.meta.generation, self.plan, policy=self.policy)
+
+    @property
+    def policy(self) -> bool:
+        """The connection's schedule made this sync, and its plan may be approved without a person.
+
+        A plan that was pulled in a pause was a rehearsal, also after the pause.
+        """
+        if self.connection is None or self.sync.scheduled_by != self.connection.meta.uid:
+            return False
+        auto = self.connection.spec.automatic_sync
+        if auto is None or auto.approval is not ApprovalPolicy.WITHIN_LIMITS:
+            return False
+        return not in_pause(self.connection.spec, self.sync.status.times.pulled or self.now)
+
+    @property
+    def hold(self) -> Hold | None:
+        """Why nothing of this sync is begun now. A reason to ignore the pause does not lift a suspension."""
+        hold = hold_of(self.connection.spec, self.now) if self.connection else None
+        return None if hold and hold.reason == "Paused" and self.sync.spec.ignore_pause else hold
 
 
 def publish(summary: PlanSummary, sync: Sync, *, recomputed: bool) -> PublishedPlan:
@@ -181,6 +204,9 @@ def facts_of(snapshot: Snapshot, settings: Settings) -> frozenset[Fact]:
         Fact.OUTLIVED: _passed(sync.outlives, snapshot.now),
     }
     facts |= {fact for fact, true in truths.items() if true}
+    if hold := snapshot.hold:
+        facts |= {Fact.SUSPENDED} if hold.reason == "Suspended" else {Fact.PAUSED}
+        facts |= {Fact.SKIPPED} if hold.staging else set()
     if snapshot.job is not None:
         facts |= _job_facts(snapshot, snapshot.job, settings)
     if (plan := snapshot.plan) is not None and (judgement := snapshot.judgement) is not None:

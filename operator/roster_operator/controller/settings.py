@@ -64,6 +64,7 @@ class Settings:
     job_memory_limit: str = _setting("256Mi", "memory limit of a Job's pod")
     test_retry_min: float = _setting(15.0, "first pause after a failed test")
     test_retry_max: float = _setting(300.0, "longest pause after a failed test")
+    schedule_jitter: float = _setting(300.0, "an automatic sync is made up to this much later than scheduled")
     relist_interval: float = _setting(600.0, "time between two full lists")
     lease_name: str = _setting("roster-operator", "name of the Lease")
     lease_duration: float = _setting(30.0, "a Lease not renewed for so long may be taken over")

@@ -266,8 +266,10 @@ class _Act:
             return AT_ONCE
         if self._decision.row.reason == "JobsAtCapacity" or (not snapshot.slot and step is Step.WAIT):
             return STUCK_LOOK
-        if step is Step.WAIT and self._decision.phase in WAITING and self._sync.expires:
-            return max(1.0, (self._sync.expires - snapshot.now).total_seconds())
+        if step is Step.WAIT and self._decision.phase in WAITING | {Phase.PENDING}:
+            until = snapshot.hold.until if snapshot.hold else None
+            due = min((moment for moment in (until, self._sync.expires) if moment), default=None)
+            return max(1.0, (due - snapshot.now).total_seconds()) if due else None
         if step is Step.WAIT and snapshot.job and snapshot.order:
             return self._wait_for_job(snapshot.job)
         if step in {Step.START, Step.RETRY, Step.RECORD} and snapshot.order:

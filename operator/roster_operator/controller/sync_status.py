@@ -169,6 +169,8 @@ def _pending(snapshot: Snapshot, decision: Decision, effects: Effects) -> tuple[
                 decision.row.reason,
                 f"There is no RosterConnection {name} in this namespace. It starts when there is.",
             )
+        case "Suspended" | "Paused" if hold := snapshot.hold:
+            return hold.reason, f"{hold.message} The sync starts after that."
         case "ConnectionNotReady":
             ready = snapshot.connection.ready if snapshot.connection else None
             why = f" ({ready.reason}: {ready.message})" if ready else " (not tested yet)"
@@ -229,18 +231,14 @@ def _within_limits(plan: PublishedPlan) -> Wanted:
     )
 
 
-def limits_text(hits: list[LimitHit]) -> str:
-    """What goes beyond which limit, with figures."""
 def _scope(plan: PublishedPlan) -> str:
     gone = plan.removals.out_of_scope
     return f" {gone:,} records go because the connection's scope no longer takes them." if gone else ""
 
 
-    return "; ".join(
-        f"{hit.limit} {hit.entity}: {hit.count:,} of {hit.of:,} ({hit.percent:.1f} %), "
-        f"the limit is {hit.max_percent} % and {hit.max_count:,}"
-        for hit in hits
-    )
+def limits_text(hits: list[LimitHit]) -> str:
+    """What goes beyond which limit, with figures."""
+    return "; ".join(hit.sentence for hit in hits[:3]) + (f"; and {len(hits) - 3} more" if len(hits) > 3 else "")
 
 
 def _approved(snapshot: Snapshot, status: RosterSyncStatus) -> Iterator[Wanted]:
@@ -251,6 +249,10 @@ def _approved(snapshot: Snapshot, status: RosterSyncStatus) -> Iterator[Wanted]:
         yield Wanted("Approved", True, _reason(status.approval.via), f"{text}{by}, via {status.approval.via}.")
     elif plan and status.phase in WAITING and snapshot.judgement:
         verdict = snapshot.judgement.verdict
+        if verdict is Verdict.APPROVED and (hold := snapshot.hold):
+            text = f"{hold.message} The approved plan is merged after that."
+            yield Wanted("Approved", False, hold.reason, text)
+            return
         # Approved, but not latched yet: the next look does that.
         reason = Verdict.WAITS if verdict is Verdict.APPROVED else verdict
         yield Wanted("Approved", False, reason, _what_is_needed(reason, plan, snapshot))
@@ -280,13 +282,13 @@ def _what_is_needed(verdict: Verdict, plan: PublishedPlan, snapshot: Snapshot) -
                 "Another merge came between, and the plan was computed again from the same staged rows. "
                 f"Review it, then set approvedPlan: {plan.digest}; approved: true was for the plan before."
             )
-        case _:
-            return f"Waiting for a person: approved: true, approvedPlan: {plan.digest}, or rejected."
         case Verdict.NOT_COMPLETE:
             return (
                 "The connection approves plans within limits by itself, but not of a pull that could not be proved "
                 f"complete. Review it, then set approvedPlan: {plan.digest}, or wait for the next pull."
             )
+        case _:
+            return f"Waiting for a person: approved: true, approvedPlan: {plan.digest}, or rejected."
 
 
 def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> Iterator[Wanted]:

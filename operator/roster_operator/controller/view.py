@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from roster_operator.api.sync import FINAL, WAITING, Phase, RosterSyncStatus
 
 from .jobs import STEP_LABEL
-from .objects import CONNECTION, STAGED_FINALIZER, SYNC, Body, Meta, find, parse_duration, parse_time
+from .objects import CONNECTION, STAGED_FINALIZER, SYNC, Body, Meta, find, parse_duration, parse_time, scheduled_by
 from .queue import Key
 from .results import is_finished
 from .sync_status import limits_text, waiting_reason
@@ -28,6 +28,7 @@ class ConnectionRecord:
 
     ready: str = "Unknown"
     generation_ready: int | None = None
+    generation: int = 1
     last_merged: datetime | None = None
     version: str = field(default="", compare=False)
 
@@ -48,6 +49,8 @@ class SyncRecord:
     summary: str
     settled: bool  # final, and nothing is left to do
     outlives: datetime | None  # settled: from when on it may be deleted
+    mode: str = "Full"
+    scheduled_by: str | None = None  # the uid of the connection whose schedule made it
     version: str = field(default="", compare=False)
 
     @property
@@ -93,7 +96,9 @@ class View:
         if record is not None and (before is None or before.version != record.version):
             keys.add(Key(CONNECTION.kind, *name))
         if before != record:
-            waiting = (Phase.PENDING, Phase.STAGING)
+            # Another spec can also end a pause, or approve a plan.
+            edited = before is not None and record is not None and before.generation != record.generation
+            waiting = {Phase.PENDING, Phase.STAGING} | (WAITING if edited else frozenset())
             keys |= {Key(SYNC.kind, *sync) for sync in self.syncs_of(name) if self.syncs[sync].phase in waiting}
         return keys
 
@@ -176,6 +181,7 @@ def _connection(body: Body) -> ConnectionRecord:
     return ConnectionRecord(
         ready.get("status", "Unknown"),
         ready.get("observedGeneration"),
+        body["metadata"].get("generation", 1),
         parse_time(merged) if merged else None,
         body["metadata"].get("resourceVersion", ""),
     )
@@ -207,6 +213,8 @@ def _sync(body: Body) -> SyncRecord:
         digest=plan.digest if plan else None,
         summary=_summary(status) if waits else "",
         settled=settled,
+        mode=body["spec"].get("mode", "Full"),
+        scheduled_by=scheduled_by(body),
         outlives=None if lasting or finished is None else finished + kept,
         version=meta.get("resourceVersion", ""),
     )
