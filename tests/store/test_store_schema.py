@@ -60,20 +60,22 @@ def test_migrating_twice_changes_nothing(pg: EmbeddedPostgres) -> None:
 
 
 def test_a_changed_migration_is_refused(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = migrations.migrations()[0]
-    monkeypatch.setattr(migrations, "migrations", lambda: [replace(first, sql=first.sql + " ")])
+    first, *others = migrations.migrations()
+    monkeypatch.setattr(migrations, "migrations", lambda: [replace(first, sql=first.sql + " "), *others])
     with pytest.raises(StoreError) as refused:
         migrations.migrate(roster.database.owner_url)
     assert refused.value.reason == "MigrationChanged"
 
 
 def test_a_failing_migration_leaves_nothing_behind(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = migrations.Migration(2, "0002_bad.sql", "create table roster.half (a int); select 1 / 0;")
-    monkeypatch.setattr(migrations, "migrations", lambda: [bad])
+    known = migrations.migrations()
+    newest = known[-1].version
+    bad = migrations.Migration(newest + 1, "9999_bad.sql", "create table roster.half (a int); select 1 / 0;")
+    monkeypatch.setattr(migrations, "migrations", lambda: [*known, bad])
     with pytest.raises(StoreError):
         migrations.migrate(roster.database.owner_url)
     assert roster.one("select to_regclass('roster.half')") is None
-    assert roster.one("select roster.schema_version()") == 1
+    assert roster.one("select roster.schema_version()") == newest
 
 
 def test_a_newer_schema_is_refused_by_migrate_and_by_every_program(own_roster: Roster) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -197,6 +198,15 @@ def test_an_upload_that_breaks_off_leaves_nothing(roster: Roster) -> None:
         uploads.put(conn, Breaks(content()), "test")
     assert chunks(roster) == 0
     assert roster.one("select count(*) from roster.upload where tenant = %s", roster.key()) == 0
+
+
+def test_two_that_send_the_same_at_once_keep_one(roster: Roster) -> None:
+    data = content(size=6_000_000)
+    roster.logins()
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(lambda _: put(roster, data), range(4)))
+    assert sorted(each.before for each in sent) == [False, True, True, True]
+    assert read(roster, digest(data)) == data
 
 
 def test_a_file_that_changes_while_it_is_sent_is_refused(roster: Roster) -> None:
