@@ -102,7 +102,8 @@ class Sync(Observed):
             return False
         decided = self.spec.rejected is not None or self.spec.approved_plan == plan.digest
         seen = (status.observed_generation or 0) >= self.metadata.generation
-        return not (decided or (self.spec.approved and not seen))
+        in_advance = plan.in_advance and not plan.first and not plan.limits
+        return not (decided or (self.spec.approved and (in_advance or not seen)))
 
     @property
     def ended(self) -> bool:

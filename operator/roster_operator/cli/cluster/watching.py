@@ -105,7 +105,7 @@ def _progress(cluster: Cluster, sync: Sync) -> tuple[Progress, ...]:
     return parse_progress(cluster.log(sync.metadata.namespace, pods[-1]["metadata"]["name"], lines=200))
 
 
-def tested(
+def answered(
     cluster: Cluster, name: str, request: str, timeout: float, pause: Callable[[float], None] = time.sleep
 ) -> Connection:
     """The connection, once its status answers the test that was asked for. Raises ClusterError."""
