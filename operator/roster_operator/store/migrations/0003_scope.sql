@@ -138,18 +138,18 @@ declare
   v_unseen text := roster.stage_table(p_tenant, p_run, p_token, 'unseen');
   -- A record with an error is skipped, and its merged row stays as it was.
   v_open text := format(
-    'not exists (select from roster_stage.%I i where i.entity = %L and i.severity = ''error'' and i.sourced_id = m.sourced_id)'
-    ' and not exists (select from roster_stage.%I o where o.entity = %2$L and o.sourced_id = m.sourced_id)',
+    'not exists (select from roster_stage.%1$I i where i.entity = %2$L and i.severity = ''error'' and i.sourced_id = m.sourced_id)'
+    ' and not exists (select from roster_stage.%3$I o where o.entity = %2$L and o.sourced_id = m.sourced_id)',
     v_issue, p_entity, v_out);
 begin
   execute format(
     'insert into roster_stage.%I select %L, m.sourced_id, true from roster_stage.%I m where m.status = ''active'' and %s and (%s)',
     v_out, p_entity, v_staged, v_open, p_condition) using p_schools;
   execute format(
-    'insert into roster_stage.%I select %L, m.sourced_id, $2 and not exists ('
-    '   select from roster_stage.%I u where u.entity = %2$L and u.raw_hash = m.raw_hash)'
-    ' from roster.%I m where m.tenant = %L and m.status = ''active'' and m.source = ''SIS'' and %s and (%s)'
-    ' and not exists (select from roster_stage.%I s where s.sourced_id = m.sourced_id)',
+    'insert into roster_stage.%1$I select %2$L, m.sourced_id, $2 and not exists ('
+    '   select from roster_stage.%3$I u where u.entity = %2$L and u.raw_hash = m.raw_hash)'
+    ' from roster.%4$I m where m.tenant = %5$L and m.status = ''active'' and m.source = ''SIS'' and %6$s and (%7$s)'
+    ' and not exists (select from roster_stage.%8$I s where s.sourced_id = m.sourced_id)',
     v_out, p_entity, v_unseen, p_what, p_tenant, v_open, p_condition, v_staged)
     using p_schools, p_entity <> all (p_delta);
 end
