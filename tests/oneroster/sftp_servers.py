@@ -83,13 +83,16 @@ class Gatekeeper(asyncssh.SSHServer):
 
 @dataclass
 class Server:
-    """A running server. bend: hooks `read(offset)` and `scandir()`. authorized: the key that it lets in."""
+    """A running server. bend: hooks `read(offset)` and `scandir()`. authorized: the key that it lets in.
+
+    asks_in_person: it takes passwords by keyboard-interactive only, as many servers do."""
 
     root: Path
     host_keys: list[asyncssh.SSHKey] = field(default_factory=lambda: [asyncssh.generate_private_key("ssh-ed25519")])
     authorized: asyncssh.SSHKey | None = None
     bend: dict[str, Callable[..., Any]] = field(default_factory=dict)
     offers_sftp: bool = True
+    asks_in_person: bool = False
     port: int = 0
     connections: int = 0
     attempts: list[str] = field(default_factory=list)
@@ -136,6 +139,8 @@ def serving(server: Server) -> Iterator[Server]:
             "127.0.0.1",
             0,
             server_host_keys=server.host_keys,
+            password_auth=not server.asks_in_person,
+            kbdint_auth=server.asks_in_person,
             sftp_factory=(lambda chan: Served(chan, str(server.root), server.bend)) if server.offers_sftp else None,
         )
         server.port = acceptor.get_port()

@@ -9,6 +9,7 @@ import socket
 import stat
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -142,12 +143,17 @@ def test_the_path_may_be_a_zip_or_a_folder(server: Server, path: str) -> None:
 
 def test_a_large_zip_arrives_whole_and_in_bounded_memory(server: Server) -> None:
     data = server.put("roster.zip", zipped("big", 30_000_000))
-    with fetched(server.settings()) as found:
-        assert found.facts == facts(data, NIGHT)
-        digest = hashlib.sha256()
-        while piece := found.file.read(1 << 20):
-            digest.update(piece)
-        assert digest.hexdigest() == found.facts.sha256
+    expected = facts(data, NIGHT)
+    del data
+    tracemalloc.start()
+    try:
+        with fetched(server.settings()) as found:
+            _, peak = tracemalloc.get_traced_memory()
+            assert found.facts == expected
+            assert hashlib.file_digest(found.file, "sha256").hexdigest() == expected.sha256
+    finally:
+        tracemalloc.stop()
+    assert peak < 16_000_000, "the server's own buffers are in it, too"
 
 
 # What is not taken
@@ -399,6 +405,13 @@ def test_a_wrong_password_is_not_tried_again(server: Server) -> None:
     error = refused(server.settings(password="canary-wrong"))
     assert (error.reason, error.retryable) == (Reason.LOGIN_REFUSED, False)
     assert server.connections == 1
+
+
+def test_a_server_that_asks_for_the_password_in_a_dialogue(tmp_path: Path) -> None:
+    with serving(Server(tmp_path, asks_in_person=True)) as server:
+        wanted = server.put("roster.zip")
+        assert fetch(server.settings())[0] == wanted
+        assert refused(server.settings(password="canary-wrong")).reason is Reason.LOGIN_REFUSED
 
 
 def test_another_account_is_refused(server: Server) -> None:

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import random
+import tempfile
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -105,6 +107,22 @@ def test_a_zip_comes_back_as_it_was_sent(roster: Roster) -> None:
     assert timedelta(days=29) < sent.expires_at - datetime.now(UTC) <= timedelta(days=30)
     assert read(roster, sent.digest) == data
     assert chunks(roster) == 3
+
+
+def test_neither_way_holds_more_than_a_few_pieces_in_memory(roster: Roster) -> None:
+    roster.logins()
+    with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as back, roster.stager() as conn:
+        file.write(content(size=24_000_000))
+        tracemalloc.start()
+        try:
+            sent = uploads.put(conn, file, "test")
+            uploads.fetch(conn, sent.digest, back)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        back.seek(0)
+        assert uploads.digest_of(back) == (sent.digest, 24_000_000)
+    assert peak < 8_000_000
 
 
 def test_sending_it_twice_keeps_one_and_gives_it_new_time(roster: Roster) -> None:
