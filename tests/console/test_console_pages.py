@@ -161,7 +161,7 @@ async def test_without_a_namespace_the_page_asks_for_one(browser: Browser) -> No
 
 async def test_one_object_that_cannot_be_read_does_not_hide_the_others(browser: Browser, cluster: FakeCluster) -> None:
     newer = connection("newer")
-    newer["spec"]["csv"] = {}
+    newer["spec"]["carrierPigeon"] = {}
     cluster.objects = {("k12", "rosterconnections"): [newer, connection()]}
     await browser.sign_in()
     text = (await browser.get("/")).text

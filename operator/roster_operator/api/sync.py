@@ -183,7 +183,7 @@ class Approval(Observed):
 
     digest: Digest
     at: datetime
-    via: Annotated[str, Field(max_length=32)]  # approved | approvedPlan | inAdvance | policy
+    via: Annotated[str, Field(max_length=32)]  # approved | approvedPlan | inAdvance | connectionPlan | policy
     by: Annotated[str, Field(max_length=256)] | None = (
         None  # from the annotation; unverified until an admission policy holds it
     )

@@ -15,6 +15,7 @@ from roster_operator.api.model import API_VERSION, GROUP
 from roster_operator.api.sync import Failure
 from roster_operator.api.task import TestReport
 from roster_operator.store.plan import Plan
+from roster_operator.store.profile import Profile
 from roster_operator.store.review import Change
 from roster_operator.store.runs import Run
 from roster_operator.worker.steps import plan_summary

@@ -208,11 +208,7 @@ def percent(hit: LimitHit) -> str:
 
 def limit_sentence(hit: LimitHit) -> str:
     """One limit that the plan goes beyond."""
-    what = "would be deactivated" if hit.limit == "deactivate" else f"go beyond the limit {hit.limit}"
-    return (
-        f"{hit.count:,} of {hit.of:,} {hit.entity} ({percent(hit)}) {what}; "
-        f"the limit is {hit.max_percent} % and {hit.max_count:,} records"
-    )
+    return f"{hit.sentence} records"
 
 
 def is_hit(plan: PlanSummary, entity: str, column: str) -> bool:

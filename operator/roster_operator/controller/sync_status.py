@@ -49,7 +49,7 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
             status.times.pulled = status.times.pulled or now
             status.approval = None  # an approval of the plan before this one is spent
         case Step.APPROVE if status.plan and snapshot.judgement:
-            by = sync.meta.annotations.get(APPROVED_BY)
+            by = _approver(snapshot, snapshot.judgement.via)
             status.approval = Approval(
                 digest=status.plan.digest,
                 at=now,
@@ -76,6 +76,14 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
         sync.status.conditions, _conditions(snapshot, decision, status, effects), now, sync.meta.generation
     )
     return status
+
+
+def _approver(snapshot: Snapshot, via: str) -> str | None:
+    """Who says to have approved: named beside the words that approve."""
+    if via == "policy":
+        return None
+    spoken = snapshot.connection if via == "connectionPlan" and snapshot.connection else snapshot.sync
+    return spoken.meta.annotations.get(APPROVED_BY)
 
 
 def failure_of(snapshot: Snapshot, decision: Decision) -> Failure:

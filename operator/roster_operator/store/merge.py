@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import checks, runs
+from . import checks, profile, runs
 from . import plan as plans
 from .errors import DiscardedError, NotStagedError, StoreError
 from .tables import TABLES, Table
@@ -95,10 +95,11 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
             raise NotStagedError
         if run.state == "Merged":
             return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
-        plan = replace(plans.compute(conn, run), checks=plans.Plan.from_run(run).checks)
+        before = plans.Plan.from_run(run)
+        plan = replace(plans.compute(conn, run), checks=before.checks, profile=before.profile)
         if plan.digest != digest:
             if plan.digest != run.digest:
-                plan = replace(plan, checks=checks.run(conn, run))
+                plan = replace(plan, checks=checks.run(conn, run), profile=profile.run(conn, run).to_dict())
                 conn.execute(
                     "select roster.record_new_plan(%s, %s, %s, %s, %s)",
                     (run.run, plan.digest, runs.jsonb(plan.to_dict()), runs.jsonb(plan.issues), plan.base_version),

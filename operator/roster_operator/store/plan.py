@@ -63,6 +63,8 @@ class Plan:
     issues: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     # What store.checks found in the result. No part of the digest: it says nothing about what is done.
     checks: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    # What store.profile says of the changes, as a dictionary. No part of the digest either.
+    profile: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def first(self) -> bool:
@@ -76,6 +78,7 @@ class Plan:
             "complete": self.complete,
             "incomplete_reason": self.incomplete_reason,
             "checks": self.checks,
+            "profile": self.profile,
         }
 
     @classmethod
@@ -90,6 +93,7 @@ class Plan:
             incomplete_reason=recorded.get("incomplete_reason"),
             issues=run.issues or [],
             checks=recorded.get("checks", []),
+            profile=recorded.get("profile", {}),
         )
 
 

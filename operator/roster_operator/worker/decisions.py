@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from roster_operator.api.limits import LimitHit, Limits
-from roster_operator.store.plan import Plan
+from roster_operator.api.limits import Limit, LimitHit, Limits
+from roster_operator.store.plan import EntityPlan, Plan
+from roster_operator.store.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,28 @@ def removable(judged: Mapping[str, Pull]) -> list[str]:
 
 
 def beyond(plan: Plan, limits: Limits) -> list[LimitHit]:
-    """The limits that a plan goes beyond: by count AND by per cent of the active merged rows."""
-    limit = limits.deactivate
-    return [
-        LimitHit(
-            limit="deactivate",
-            entity=name,
-            count=entity.deactivate,
-            of=entity.active,
-            max_percent=limit.percent,
-            max_count=limit.floor,
-        )
-        for name, entity in plan.entities.items()
-        if entity.deactivate > limit.floor and entity.deactivate * 100 > limit.percent * entity.active
+    """The limits that a plan goes beyond, what a removal would hit first."""
+    profile = Profile.from_dict(plan.profile)
+    users = plan.entities.get("users", EntityPlan())
+    asked: list[tuple[str, str, int, int, Limit]] = []
+    for name, entity in plan.entities.items():
+        asked.append(("deactivate", name, entity.deactivate, entity.active, limits.deactivate))
+    asked.append(("roleChange", "users", profile.role_changes, users.active, limits.role_change))
+    asked.append(("emailChange", "users", profile.email_changes, users.active, limits.email_change))
+    for name, entity in plan.entities.items():
+        asked.append(("update", name, entity.update, entity.active, limits.update))
+        asked.append(("invalid", name, entity.invalid, entity.received, limits.invalid))
+        # A first merge creates everything.
+        if not plan.first:
+            asked.append(("create", name, entity.create, entity.active, limits.create))
+    in_use = [
+        LimitHit(limit="inUse", entity=name, count=count, of=plan.entities[name].active, max_percent=0,
+                 max_count=limits.in_use)
+        for name, count in profile.in_use.items()
+        if count > limits.in_use
+    ]  # fmt: skip
+    return in_use + [
+        LimitHit(limit=what, entity=name, count=count, of=of, max_percent=limit.percent, max_count=limit.floor)
+        for what, name, count, of, limit in asked
+        if count > limit.floor and count * 100 > limit.percent * of
     ]

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import EntityCounts, IssueCount, PlanSummary, Removals
+from roster_operator.api.sync import EntityCounts, FieldChanges, IssueCount, PlanSummary, Removals
 from roster_operator.api.task import (
     DATABASE_SECRET_PATH,
     MERGE_URL_KEY,
@@ -29,6 +29,7 @@ from roster_operator.store.database import connect
 from roster_operator.store.errors import AlreadyStagedError
 from roster_operator.store.merge import PlanChanged, merge
 from roster_operator.store.plan import Plan
+from roster_operator.store.profile import Profile
 from roster_operator.store.runs import RunName
 
 from . import check
@@ -144,6 +145,7 @@ def run_name(task: WorkerTask) -> RunName:
 
 def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
     """A plan as status shows it: counts only."""
+    changes = Profile.from_dict(plan.profile)
     return PlanSummary(
         digest=plan.digest,
         entities={
@@ -155,31 +157,29 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
                 reactivate=counts.reactivate,
                 unchanged=counts.unchanged,
                 invalid=counts.invalid,
-            )
-            for entity, counts in plan.entities.items()
                 out_of_scope=counts.left_out,
                 withheld=counts.withheld,
+            )
+            for entity, counts in plan.entities.items()
         },
         removals=Removals(
             explained=sum(counts.tobedeleted for counts in plan.entities.values()),
+            out_of_scope=sum(counts.out_of_scope for counts in plan.entities.values()),
             unexplained=sum(counts.vanished for counts in plan.entities.values()),
         ),
-            out_of_scope=sum(counts.out_of_scope for counts in plan.entities.values()),
         limits=hits[:16],
         complete=plan.complete,
         incomplete_reason=plan.incomplete_reason,
         first=plan.first,
-    )
-
         checks=_check_totals(plan),
         field_changes=[
             FieldChanges(entity=each.entity, field=each.field, changed=each.changed, emptied=each.emptied)
             for each in changes.fields[:5]
         ],
         new_privileged=changes.new_privileged,
+    )
 
-def issue_counts(plan: Plan) -> list[IssueCount]:
-    """The ten most important kinds of problem."""
+
 def _check_totals(plan: Plan) -> dict[str, int]:
     totals: dict[str, int] = {}
     for found in plan.checks:
@@ -187,6 +187,8 @@ def _check_totals(plan: Plan) -> dict[str, int]:
     return totals
 
 
+def issue_counts(plan: Plan) -> list[IssueCount]:
+    """The ten most important kinds of problem."""
     return [IssueCount.from_dict(issue) for issue in plan.issues[:10]]
 
 
