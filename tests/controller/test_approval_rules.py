@@ -36,6 +36,31 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any], int, Verdict, str]] = [
 ]  # fmt: skip
 
 
+# What stands in the spec, what is true of the plan, the digest that the connection approves; the verdict, and by what.
+FROM_THE_CONNECTION: list[tuple[str, dict[str, Any], dict[str, Any], str | None, Verdict, str]] = [
+    ("the connection approves it", {}, {}, A, Verdict.APPROVED, "connectionPlan"),
+    ("also beyond limits", {}, {"limits": [hit()]}, A, Verdict.APPROVED, "connectionPlan"),
+    ("also the first", {}, {"first": True}, A, Verdict.APPROVED, "connectionPlan"),
+    ("also one that changed", {}, {"recomputed": True}, A, Verdict.APPROVED, "connectionPlan"),
+    ("it approves another, which holds nothing up", {"approved": True}, {}, B, Verdict.APPROVED, "approved"),
+    ("it approves another", {}, {}, B, Verdict.WAITS, ""),
+    ("the sync's own word is nearer", {"approvedPlan": B}, {}, A, Verdict.DIGEST_MISMATCH, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "plan", "standing", "verdict", "via"),
+    [row[1:] for row in FROM_THE_CONNECTION],
+    ids=[row[0] for row in FROM_THE_CONNECTION],
+)
+def test_verdict_with_the_connections_approved_plan(
+    spec: dict[str, Any], plan: dict[str, Any], standing: str | None, verdict: Verdict, via: str
+) -> None:
+    given = RosterSyncSpec.from_dict({"connectionRef": {"name": "springfield"}} | spec)
+    found = judge(given, 2, published(**plan), standing=standing)
+    assert (found.verdict, found.via) == (verdict, via)
+
+
 @pytest.mark.parametrize(
     ("spec", "plan", "generation", "verdict", "via"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .automatic import AutomaticStatus, AutomaticSync
 from .limits import Limits
-from .model import Duration, Model, Observed
+from .model import Digest, Duration, Model, Observed
 from .retention import Retention
 from .scope import FieldChoice, Role, Scope
 from .sources import ApiSource, CsvSource, Name, SecretUse
@@ -45,6 +45,11 @@ class RosterConnectionSpec(Model):
     )
     automatic_sync: AutomaticSync | None = Field(
         default=None, description="When it is pulled by itself. In force after the first approved merge."
+    )
+    approved_plan: Digest | None = Field(
+        default=None,
+        description="Approval from Git on this long-lived object: the waiting plan with this digest is merged, also "
+        "beyond limits. A digest approves one merge; status.pendingPlan has the next one.",
     )
     suspend: bool = Field(
         default=False, description="true: nothing new is begun, no test, no pull and no merge. What runs goes on."
@@ -107,6 +112,9 @@ class RosterConnectionStatus(Observed):
     next_test_time: datetime | None = None
     test_job: Annotated[str, Field(max_length=63)] | None = None
     pending_plan: PendingPlan | None = None
+    spent_plans: Annotated[list[Digest], Field(max_length=16)] = Field(
+        default_factory=list[Digest], description="Digests that stood in approvedPlan and were merged, the latest last."
+    )
     last_sync: Annotated[str, Field(max_length=253)] | None = None
     last_merged_time: datetime | None = None
     last_full_merged_time: datetime | None = None

@@ -4,6 +4,8 @@ The rules, in the order in which they are asked:
 
 1. `approvedPlan`, where given, decides alone: equal to the plan's digest it approves, also beyond limits; else nothing
    is merged, whatever `approved` says.
+   The connection's `approvedPlan` approves the plan with its digest in the same way, and does not hold others up: it
+   stays in Git long after its plan was merged.
 2. A plan beyond its limits waits for `approvedPlan`.
 3. `approved: true` on a plan that another merge changed counts no more: the person saw another plan.
 4. `approved: true` that stood before the plan was published is approval in advance. It counts from a connection's
@@ -35,18 +37,26 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, and for an approval the field by which it came: approved, approvedPlan, inAdvance, policy."""
+    """A verdict, and by what an approval came: approved, approvedPlan, inAdvance, policy or connectionPlan."""
 
     verdict: Verdict
     via: str = ""
 
 
-def judge(spec: RosterSyncSpec, generation: int, plan: PublishedPlan, *, policy: bool = False) -> Judgement:
-    """Judge `plan` by `spec` as it stands at `generation`. `policy`: within limits, no person is needed."""
+def judge(
+    spec: RosterSyncSpec, generation: int, plan: PublishedPlan, *, policy: bool = False, standing: str | None = None
+) -> Judgement:
+    """Judge `plan` by `spec` as it stands at `generation`.
+
+    `policy`: within limits, no person is needed. `standing`: the digest that the connection approves and that is not
+    spent.
+    """
     if spec.approved_plan is not None:
         if spec.approved_plan == plan.digest:
             return Judgement(Verdict.APPROVED, "approvedPlan")
         return Judgement(Verdict.DIGEST_MISMATCH)
+    if standing == plan.digest:
+        return Judgement(Verdict.APPROVED, "connectionPlan")
     if plan.limits:
         return Judgement(Verdict.BEYOND_LIMITS)
     if plan.recomputed:

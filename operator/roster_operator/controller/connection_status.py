@@ -18,6 +18,8 @@ from .results import JobKind
 from .settings import Settings
 from .view import SyncRecord
 
+SPENT_KEPT = 16
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -183,6 +185,7 @@ def _tell_of_syncs(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs
         status.last_full_merged_time = max(
             [*full, *([status.last_full_merged_time] if status.last_full_merged_time else [])]
         )
+    _spend(snapshot, status, syncs)
     staged = [item.staged for _, item in syncs if item.staged]
     ready = find(status.conditions, "Ready")
     if staged and ready and ready.status == "True" and status.last_test_time and max(staged) > status.last_test_time:
@@ -192,3 +195,15 @@ def _tell_of_syncs(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs
         status.next_test_time = max(
             status.next_test_time or max(staged), (max(staged) + interval * 0.9).replace(microsecond=0)
         )
+
+
+def _spend(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs: list[tuple[str, SyncRecord]]) -> None:
+    """Remember what approvedPlan has merged: the syncs that tell it are deleted one day."""
+    standing = snapshot.connection.spec.approved_plan
+    merged = sorted(
+        (item.finished or item.created, item.digest)
+        for _, item in syncs
+        if item.phase is Phase.MERGED and item.digest and (item.via == "connectionPlan" or item.digest == standing)
+    )
+    known = dict.fromkeys(digest for _, digest in merged)
+    status.spent_plans = [*(digest for digest in status.spent_plans if digest not in known), *known][-SPENT_KEPT:]

@@ -74,6 +74,7 @@ class Snapshot:
     other_jobs: tuple[str, ...] = ()  # closing: Jobs of other steps that still exist
     slot: bool = True
     rival: Rival | None = None  # waiting: what makes it pointless
+    standing: str | None = None  # waiting: the digest that the connection approves and that is not spent
 
     @property
     def plan(self) -> PublishedPlan | None:
@@ -95,7 +96,7 @@ class Snapshot:
         """What the spec says about the plan."""
         if self.plan is None:
             return None
-        return judge(self.sync.spec, self.sync.meta.generation, self.plan, policy=self.policy)
+        return judge(self.sync.spec, self.sync.meta.generation, self.plan, policy=self.policy, standing=self.standing)
 
     @property
     def policy(self) -> bool:

@@ -14,6 +14,7 @@ from roster_operator.api.sync import WAITING, Mode, Phase
 
 from .objects import Sync
 
+_UNSETTLED = frozenset({"MergeUnknown", "MergedUnanswered"})
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _ALIVE = WAITING | {Phase.MERGING, Phase.MERGED}
 
@@ -46,6 +47,16 @@ def rival_of(sync: Sync, others: Iterable[Sync]) -> Rival | None:
         if other.status.phase in WAITING:
             return Rival(other.meta.name, equal=True)
     return None
+
+
+def spends(others: Iterable[Sync], digest: str) -> bool:
+    """A merge of this digest is done, under way, or may have been done: a connection's approval is spent by it."""
+    return any(_digest(other) == digest and _may_be_merged(other) for other in others)
+
+
+def _may_be_merged(sync: Sync) -> bool:
+    failure = sync.status.failure
+    return sync.status.phase in {Phase.MERGING, Phase.MERGED} or (failure is not None and failure.reason in _UNSETTLED)
 
 
 def _counts(other: Sync, sync: Sync) -> bool:

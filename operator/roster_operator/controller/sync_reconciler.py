@@ -24,7 +24,7 @@ from .observe import Order, Snapshot, deleted_before_merge, facts_of, is_closing
 from .queue import Key
 from .reading import patience, read_job
 from .results import GONE, JobKind, JobState
-from .siblings import Rival, rival_of
+from .siblings import rival_of, spends
 from .sync_events import give_up, happenings
 from .sync_status import Effects, next_status
 from .tasks import database_secret, sync_task
@@ -74,18 +74,31 @@ async def _read(context: Context, sync: Sync) -> _Reading:
     if state is State.CLOSING:
         others = await _other_jobs(context.api, sync)
     slot = order is None or order.recorded or context.slots.free(order.step)
-    rival = await _rival(context, sync) if sync.status.phase in WAITING and not closing else None
-    return _Reading(Snapshot(now, sync, connection, state, order, job, found, others, slot, rival), job_body)
+    snapshot = Snapshot(now, sync, connection, state, order, job, found, others, slot)
+    if sync.status.phase in WAITING and not closing:
+        siblings = await _siblings(context, sync)
+        snapshot = replace(
+            snapshot, rival=rival_of(sync, siblings), standing=_standing(connection, siblings) if connection else None
+        )
+    return _Reading(snapshot, job_body)
 
 
-async def _rival(context: Context, sync: Sync) -> Rival | None:
+def _standing(connection: Connection, siblings: list[Sync]) -> str | None:
+    """The digest that the connection approves, unless it is spent."""
+    digest = connection.spec.approved_plan
+    if digest is None or digest in connection.status.spent_plans or spends(siblings, digest):
+        return None
+    return digest
+
+
+async def _siblings(context: Context, sync: Sync) -> list[Sync]:
     """Which of them there are is asked of the view; what they are is read live."""
     others: list[Sync] = []
     for namespace, name in context.view.syncs_of((sync.meta.namespace, sync.spec.connection_ref.name)):
         body = await context.api.get(SYNC, namespace, name) if name != sync.meta.name else None
         if body is not None:
             others.append(Sync.of(body))
-    return rival_of(sync, others)
+    return others
 
 
 async def _connection(api: Api, sync: Sync) -> Connection | None:

@@ -50,6 +50,7 @@ class SyncRecord:
     settled: bool  # final, and nothing is left to do
     outlives: datetime | None  # settled: from when on it may be deleted
     mode: str = "Full"
+    via: str = ""  # how it was approved
     scheduled_by: str | None = None  # the uid of the connection whose schedule made it
     version: str = field(default="", compare=False)
 
@@ -213,6 +214,7 @@ def _sync(body: Body) -> SyncRecord:
         digest=plan.digest if plan else None,
         summary=_summary(status) if waits else "",
         settled=settled,
+        via=status.approval.via if status.approval else "",
         mode=body["spec"].get("mode", "Full"),
         scheduled_by=scheduled_by(body),
         outlives=None if lasting or finished is None else finished + kept,
