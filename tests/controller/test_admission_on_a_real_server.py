@@ -79,6 +79,7 @@ def test_nobody_passes_a_sync_off_as_one_of_the_schedule(place: Place) -> None:
     for person in (place.editor, place.approver, place.boss):
         assert "only the operator" in person.patch("rostersyncs", there(place), mark).message
     assert "only the operator" in place.editor.create("rostersyncs", body).message
+    assert place.operator.create("rostersyncs", body).code == 201
     name = there(place)
     assert place.operator.patch("rostersyncs", name, mark).code == 200
     assert place.editor.patch("rostersyncs", name, {"metadata": {"labels": {"team": "x"}}}).code == 200

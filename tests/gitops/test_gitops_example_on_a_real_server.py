@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +22,7 @@ pytestmark = pytest.mark.apiserver
 
 EXAMPLE = GITOPS / "example"
 DISTRICTS = sorted(path.name for path in (EXAMPLE / "overlays").iterdir())
-DIGEST = "sha256:" + "a" * 64
+DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 PLURAL = {"RosterConnection": "rosterconnections", "RosterSync": "rostersyncs"}
 Body = dict[str, Any]
 
@@ -88,6 +93,38 @@ def test_the_reviewer_reads_and_nothing_else(people: People) -> None:
     assert reviewer.read("rostersyncs", "probe").code == 200
     assert reviewer.patch("rostersyncs", "probe", {"spec": {"approved": True}}).code == 403
     assert reviewer.read("secrets", "sis").code == 403
+
+
+@pytest.mark.parametrize(("digest", "code", "said"), [(DIGEST, 0, "exactly the plan that waits"), (OTHER, 1, "Stop.")])
+def test_the_pull_requests_comment_from_a_real_cluster(
+    apiserver: ApiServer, people: People, tmp_path: Path, digest: str, code: int, said: str
+) -> None:
+    """kustomize, kubectl and its plugin `kubectl roster` as they are, and the plan that the operator published."""
+    district = DISTRICTS[0]
+    namespace = f"k12-{district}"
+    operator = people.who(namespace, "system:serviceaccount:roster-example:roster-operator")
+    people.bind(namespace, operator.name, "roster-example-roster-operator-watched")
+    sync = next(one for one in built(apiserver, district) if one["kind"] == "RosterSync")
+    people.who(namespace).apply("rostersyncs", sync)
+    users = {"received": 120, "create": 120}
+    plan = {"digest": DIGEST, "complete": True, "entities": {"users": users}, "totals": users}
+    status = {"status": {"phase": "AwaitingApproval", "plan": plan}}
+    until(lambda: operator.patch("rostersyncs", "first", status, "status").code == 200, 10, "the operator's rights")
+    for side in ("base", "head"):
+        shutil.copytree(EXAMPLE, tmp_path / side)
+    changed = tmp_path / "head" / "overlays" / district / "first-sync.yaml"
+    changed.write_text(changed.read_text() + f"  approvedPlan: {digest}\n")
+    path = f"{apiserver.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, EXAMPLE / "scripts" / "review.py", "--base", tmp_path / "base", "--head", tmp_path / "head"],
+        env=os.environ | {"PATH": path, "KUBECONFIG": str(apiserver.kubeconfig)},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout
+    assert f"### RosterSync {namespace}/first" in done.stdout
+    assert "120" in done.stdout
+    assert DIGEST in done.stdout
 
 
 def test_every_overlay_is_applied_by_flux_or_argo_cd() -> None:

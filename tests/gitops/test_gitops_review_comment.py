@@ -15,7 +15,7 @@ from tests.controller.values import A, B
 from tests.gitops.tools import GITOPS
 
 SCRIPT = GITOPS / "example" / "scripts" / "review.py"
-REVIEW = "| entity | create |\n|---|---|\n| users | 120 |"
+REVIEW = "## Roster sync\n\n| entity | create |\n|---|---|\n| users | 120 |"
 KUBECTL = f"""#!{sys.executable}
 import json, os, pathlib, sys
 world = pathlib.Path(os.environ["WORLD"])
@@ -29,6 +29,7 @@ elif words[0] == "get":
     print(found.read_text() if found.exists() else "")
 elif words[:2] == ["roster", "review"] and not (world / "no-plugin").exists():
     print({REVIEW!r})
+    sys.exit(3)
 else:
     sys.exit("error: unknown command \\"roster\\" for \\"kubectl\\"")
 """
@@ -118,7 +119,7 @@ def test_a_decision(world: World, spec: Body, status: Body | None, code: int, sa
     assert found == code
     assert said in text
     assert text.startswith("## Roster review\n\n### RosterSync k12/first\n")
-    assert (REVIEW in text) == reviewed
+    assert (f"\n##{REVIEW}\n" in text) == reviewed
     assert "@everyone" not in text
 
 
@@ -141,7 +142,7 @@ def test_a_connections_pending_plan(world: World) -> None:
     world.overlay("head", connection(approvedPlan=A))
     world.in_cluster(connection(), pendingPlan={"sync": "nightly-7", "digest": A})
     code, text = world.review()
-    assert (code, REVIEW in text) == (0, True)
+    assert (code, f"##{REVIEW}" in text) == (0, True)
     assert world.calls("roster") == [["roster", "review", "nightly-7", "-n", "k12", "--output", "markdown"]]
 
 

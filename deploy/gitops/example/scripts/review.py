@@ -26,6 +26,7 @@ FIELDS = {"RosterSync": ("approved", "approvedPlan", "rejected"), "RosterConnect
 # Names come from the pull request: none of them may be read as an option.
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+WAITS = 3  # exit code of `kubectl roster review`: it waits for a person
 TIMEOUT = 120  # seconds, for each program
 Body = dict[str, Any]
 
@@ -58,14 +59,15 @@ class Waiting:
     phase: str
 
 
-def run(*command: str) -> str:
-    """The output of a program. Raises ReviewError with its last line of complaint."""
+def run(*command: str, good: frozenset[int] = frozenset({0})) -> str:
+    """The output of a program. Raises ReviewError with its last line of complaint, where its exit code is not good."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ReviewError(f"`{command[0]}` did not run: {type(error).__name__}") from error
-    if done.returncode:
-        complaint = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if done.returncode not in good:
+        lines = [line.strip(" │") for line in done.stderr.splitlines() if any(map(str.isalnum, line))]
+        complaint = lines[-1] if lines else "no reason given"
         raise ReviewError(f"`{' '.join(command)}`: {complaint[:300]}")
     return done.stdout
 
@@ -149,9 +151,14 @@ def comment(found: list[Decision]) -> tuple[bool, str]:
         good = good and holds
         parts += [f"### {decision.title}", sentence if holds else f"**Stop.** {sentence}"]
         if plan:
-            review = run("kubectl", "roster", "review", plan.sync, "-n", decision.namespace, "--output", "markdown")
-            parts.append(review.strip())
+            parts.append(_review(plan.sync, decision.namespace))
     return good, "\n\n".join(parts) + "\n"
+
+
+def _review(sync: str, namespace: str) -> str:
+    command = ("kubectl", "roster", "review", sync, "-n", namespace, "--output", "markdown")
+    text = run(*command, good=frozenset({0, WAITS}))
+    return re.sub(r"^(#+ )", r"##\1", text.strip(), flags=re.MULTILINE)  # below the comment's own headings
 
 
 def main(arguments: list[str] | None = None) -> int:
