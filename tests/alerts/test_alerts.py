@@ -162,7 +162,18 @@ def reasons_of_workers() -> set[str]:
 
 # Met only by people at the command line, never by a sync.
 AT_THE_COMMAND_LINE = {
+    "AccessUnknown",
+    "ClassUnknown",
+    "IdentifierTaken",
     "MigrationChanged",
+    "PermissionsInvalid",
+    "PersonUnknown",
+    "ReaderExists",
+    "ReaderNameInvalid",
+    "ReaderUnknown",
+    "SchoolUnknown",
+    "StagedSyncsWait",
+    "StudentInvalid",
     "TenantExists",
     "TenantUnknown",
     "UploadMalformed",
