@@ -87,7 +87,7 @@ def test_a_folder_on_an_sftp_server_is_tested_staged_and_merged(district: Distri
     changed = {"sftp": server.spec["sftp"] | {"hostKeys": [other]}}
     apply(json.dumps(manifest(district, changed)))
     refused = district.until_ready("False", "HostKeyMismatch")
-    assert condition(refused, "Reachable")["status"] == "True"
+    assert condition(refused, "Reachable")["status"] == "False"
 
 
 def test_an_uploaded_zip_is_named_by_its_digest_and_merged(district: District) -> None:

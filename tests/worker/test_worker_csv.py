@@ -255,7 +255,7 @@ def test_testing_sftp_goes_step_by_step_and_counts(district: District) -> None:
             {},
             "HostKeyMismatch",
             "HostKey",
-            True,
+            False,
             None,
         ),
         ({}, {"username": USER, "password": "canary"}, "LoginRefused", "Login", True, False),

@@ -12,7 +12,7 @@ from roster_operator.store.errors import StoreError
 
 from .failures import WorkerError, failure, failure_of
 
-_REACHED = ("Resolve", "Connect")
+_REACHED = ("Resolve", "Connect", "HostKey")
 _LET_IN = ("Token", "Login")
 
 
@@ -43,11 +43,11 @@ def report(steps: Iterable[CheckStep], facts: Facts, database: Failure | None) -
         if wrong is None
         else failure(str(wrong.reason or "TestFailed"), f"{wrong.name}: {wrong.message}", wrong.next_step)
     )
-    passed = {step.name for step in seen if step.ok}
+    asked = {step.name: step.ok for step in seen if step.name in _REACHED}
     return TestReport(
         ready=first is None,
         # Where no server is asked, as for uploads, none is out of reach.
-        reachable=all(name in passed for name in _REACHED) or not any(step.name in _REACHED for step in seen),
+        reachable=all(asked.values()) and ("Connect" in asked or wrong is None),
         authenticated=next((step.ok for step in seen if step.name in _LET_IN), None),
         tenant_claimed=database is None,
         version=facts.version,
