@@ -20,8 +20,8 @@ SOURCES = (
     "store/checks.py",
 )
 CODE = re.compile(r"[A-Z][a-z]+[A-Z][A-Za-z0-9]*")
-# A reason why a pull is not proved, no issue of a record.
-OTHERS = {"RecordWithoutId"}
+# A reason why a pull is not proved, and a grade.
+OTHERS = {"RecordWithoutId", "PreK"}
 
 
 def codes() -> set[str]:

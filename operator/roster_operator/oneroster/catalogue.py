@@ -71,8 +71,8 @@ RECORDS: tuple[Entry, ...] = (
     Entry(
         "UnknownVocabulary",
         _BOTH,
-        "The word is not in the standard's vocabulary. It is kept as it is, and an unknown role gives no privilege. For "
-        "roleType, whose vocabulary is closed, the record is skipped.",
+        "The word is not in the standard's vocabulary. It is kept as it is, and an unknown role gives no privilege. "
+        "For roleType, whose vocabulary is closed, the record is skipped.",
         "For a role: say in spec.roleMapping what it is to be taken as.",
     ),
     *_entries(
@@ -86,8 +86,8 @@ RECORDS: tuple[Entry, ...] = (
     Entry(
         "ValueMasked",
         "warning",
-        "The source withholds the value (T***). What is merged stays. A new record has the field empty, or masked where "
-        "it cannot be empty.",
+        "The source withholds the value (T***). What is merged stays. A new record has the field empty, or masked "
+        "where it cannot be empty.",
         "If the value is needed, have the source share the field with this client. If not, leave it out: fields.omit.",
     ),
     Entry(
@@ -153,8 +153,7 @@ def page() -> str:
         "<!-- Generated from operator/roster_operator/oneroster/catalogue.py. Do not edit. -->",
         "# Issues and checks",
         "",
-        "Codes are stable. Status counts them; which records they are about stands in the database, for people who may"
-        " read records (`roster review`).",
+        "Codes are stable. Status counts them. Which records they are about stands in the database.",
         "",
         "- **error**: the record is skipped, and its merged row stays as it was.",
         "- **warning**: the record is taken.",
@@ -169,8 +168,8 @@ def page() -> str:
         "",
         "## Checks",
         "",
-        "Asked of the result, as it will be after the merge. They hold nothing, and are no part of a plan's digest."
-        " The database keeps the 20 schools with the most findings of each.",
+        "Asked of the result, as it will be after the merge. They hold nothing, and are no part of a plan's digest.",
+        "The database keeps the 20 schools with the most findings of each.",
         "",
         *_table(_rows(CHECKS)),
         "",
