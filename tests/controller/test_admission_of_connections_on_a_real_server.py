@@ -87,7 +87,7 @@ GUARDED = [
 APPROVING = [
     ("limits", {"limits": {"deactivate": {"percent": 99}}}),
     ("automaticSync", {"automaticSync": {"schedule": "@daily", "approval": "WithinLimits"}}),
-    *([("approvedPlan", {"approvedPlan": A})] if "approved_plan" in RosterConnectionSpec.model_fields else []),
+    ("approvedPlan", {"approvedPlan": A}),
 ]
 FREE = [
     ("pageSize", {"api": {"pageSize": 200}}),
@@ -153,10 +153,18 @@ def test_approval_without_a_person_is_taken_back_by_who_may_edit(stamped: Place)
     assert stamped.editor.patch("rosterconnections", name, back).code == 200
 
 
+def test_the_stamp_says_who_approved_on_a_connection(stamped: Place) -> None:
+    name = merged(stamped)
+    assert signed(stamped.boss.patch("rosterconnections", name, {"spec": {"approvedPlan": A}})) == "boss"
+    other = {"metadata": {"annotations": {BY: "ed"}}, "spec": {"testInterval": "12h"}}
+    assert signed(stamped.editor.patch("rosterconnections", name, other)) == "boss"
+    assert signed(stamped.boss.patch("rosterconnections", name, {"spec": {"approvedPlan": None}})) is None
+
+
 def test_a_foreign_name_on_a_connection(stamped: Place, plain: Place) -> None:
     forged = {"metadata": {"annotations": {BY: "otto"}}}
     assert signed(stamped.boss.patch("rosterconnections", merged(stamped), forged)) is None
-    assert "your own user name" in plain.boss.patch("rosterconnections", merged(plain), forged).message
+    assert "must be your own user name" in plain.boss.patch("rosterconnections", merged(plain), forged).message
 
 
 def test_limits_that_are_the_defaults_are_nobodys_decision(stamped: Place) -> None:

@@ -160,16 +160,30 @@ def test_without_the_stamp_ones_own_name_or_none(plain: Place) -> None:
 def test_without_the_stamp_another_name_is_refused(plain: Place, who: str) -> None:
     person: Person = getattr(plain, who)
     forged = {"metadata": {"annotations": {BY: "otto"}}}
-    assert "your own user name" in person.patch("rostersyncs", there(plain), forged).message
+    assert "must be your own user name" in person.patch("rostersyncs", there(plain), forged).message
     if who == "boss":
-        assert "your own user name" in person.create("rostersyncs", sync(fresh(), by="otto", approved=True)).message
+        assert (
+            "must be your own user name"
+            in person.create("rostersyncs", sync(fresh(), by="otto", approved=True)).message
+        )
+
+
+@pytest.mark.parametrize("who", ["editor", "other"])
+def test_without_the_stamp_nobody_signs_a_decision_of_somebody_else(plain: Place, who: str) -> None:
+    """Not even with a true name: before, when it is not made yet, or after, when it came without one."""
+    person: Person = getattr(plain, who)
+    mine = {"metadata": {"annotations": {BY: person.name}}}
+    name = there(plain)
+    assert "must be your own user name" in person.patch("rostersyncs", name, mine).message
+    plain.approver.patch("rostersyncs", name, {"spec": {"approved": True}})
+    assert "must be your own user name" in person.patch("rostersyncs", name, mine).message
 
 
 def test_without_the_stamp_an_old_name_does_not_sign_a_new_decision(plain: Place) -> None:
     name = there(plain)
     plain.approver.patch("rostersyncs", name, {"metadata": {"annotations": {BY: "anna"}}, "spec": {"approved": True}})
     assert plain.other.patch("rostersyncs", name, {"spec": {"approved": False}}).code == 200
-    assert "your own user name" in plain.other.patch("rostersyncs", name, {"spec": {"approved": True}}).message
+    assert "must be your own user name" in plain.other.patch("rostersyncs", name, {"spec": {"approved": True}}).message
     mine = {"metadata": {"annotations": {BY: "otto"}}, "spec": {"approved": True}}
     assert signed(plain.other.patch("rostersyncs", name, mine)) == "otto"
 
