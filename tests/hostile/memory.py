@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,6 @@ def peak() -> int:
 
 def restart() -> int:
     """Lets the peak begin anew at what is in use now, and says how much that is."""
-    gc.collect()
     with suppress(OSError):  # where it may not be reset, the peak so far stays: growth is then only underestimated
         (_SELF / "clear_refs").write_text("5")
     return peak()

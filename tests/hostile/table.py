@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from . import transport_addresses, transport_answers, transport_wire
+from . import json_bodies, oauth, transport_addresses, transport_answers, transport_wire, values
 from .cases import Case
 
 CASES: list[Case] = [
     *transport_answers.CASES,
     *transport_wire.CASES,
     *transport_addresses.CASES,
+    *oauth.CASES,
+    *json_bodies.CASES,
+    *values.CASES,
 ]

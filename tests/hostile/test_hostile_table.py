@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 import traceback
@@ -21,6 +22,7 @@ def warm(ledger: Ledger) -> None:
     """One case of each family beforehand, so that what is loaded once is no growth."""
     for family in {case.family: case for case in CASES}.values():
         family.world.observe()
+    gc.collect()
     ledger.baseline = restart()
 
 

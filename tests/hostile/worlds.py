@@ -19,6 +19,7 @@ from tests.oneroster.fake_servers import TOKEN, Answer, Asked, FakeServer, quick
 
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.errors import OneRosterError
+from roster_operator.oneroster.paging import peek
 from roster_operator.oneroster.rest import RestSettings, RestSource, Timeouts, completeness
 
 from .cases import Read, Seen, refused
@@ -37,9 +38,9 @@ def pulled(settings: RestSettings, entity: Entity) -> Seen:
     """Reads a whole collection; the error, or the records and their proof."""
     try:
         with RestSource(settings) as source:
-            ids: list[str] = []
+            ids: list[int] = []
             for page in source.pages(entity):
-                ids += [json.loads(bytes(record)).get("sourcedId", "?") for record in page.records]
+                ids += [peek(record) for record in page.records]
             return Seen(Read(len(ids), completeness(source.report(entity), len(set(ids))).reason))
     except OneRosterError as error:
         return refused(error)
@@ -100,7 +101,10 @@ _GRANTED = reply(json.dumps({"access_token": TOKEN, "token_type": "bearer", "exp
 class RawServer:
     """Sends what a script says, byte for byte, over TLS if there is a context."""
 
-    def __init__(self, script: Script, context: ssl.SSLContext | None = None, greeting: bytes = b"") -> None:
+    def __init__(
+        self, script: Script, context: ssl.SSLContext | None = None, greeting: bytes = b"", token: bytes | None = None
+    ) -> None:
+        self._token = token or _GRANTED
         self._greeting = greeting
         self._script = script
         self._context = context
@@ -135,7 +139,7 @@ class RawServer:
                 connection = self._context.wrap_socket(plain, server_side=True)
             connection.sendall(self._greeting)
             while head := _head(connection):
-                steps: Iterable[Step] = [_GRANTED] if head.startswith(b"POST /token") else self._script(head)
+                steps: Iterable[Step] = [self._token] if head.startswith(b"POST /token") else self._script(head)
                 for step in steps:
                     if isinstance(step, bytes):
                         connection.sendall(step)
@@ -175,16 +179,18 @@ def _head(connection: socket.socket) -> bytes:
 
 @dataclass(frozen=True)
 class Wire:
-    """Pulls from a server whose bytes are given: a script, or the steps of one answer. greeting: sent unasked."""
+    """Pulls from a server whose bytes are given: a script, or the steps of one answer. greeting: sent unasked. token:
+    what is answered to a token request, if not a token."""
 
     script: Script | Sequence[Step]
     context: ssl.SSLContext | None = None
     greeting: bytes = b""
+    token: bytes | None = None
     more: dict[str, Any] = field(default_factory=dict)
 
     def observe(self) -> Seen:
         script: Script = self.script if callable(self.script) else lambda _, steps=self.script: steps
-        server = RawServer(script, self.context, self.greeting)
+        server = RawServer(script, self.context, self.greeting, self.token)
         scheme = self.more.get("scheme") or ("http" if self.context is None else "https")
         url = f"{scheme}://127.0.0.1:{server.port}"
         more = {name: value for name, value in self.more.items() if name != "scheme"}

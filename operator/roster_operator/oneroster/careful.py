@@ -100,7 +100,7 @@ class Reader:
 
     def expected(self, value: Any, name: str) -> None:
         """Warns when something is missing that the standard requires but a record can live without."""
-        if value is None or value == []:
+        if value in (None, []) and not any(found.field == name for found in self.problems):
             self.warn("MissingExpected", name)
 
     def word(self, name: str, vocabulary: frozenset[str], *, required: bool = False) -> str | None:
