@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,9 @@ from roster_operator.worker.inputs import ManifestSecret, NoSecret, SecretValues
 from . import engine as engines
 from . import owner
 from . import upload as uploading
+from .cluster import acting, deciding, registration
+from .cluster.deciding import ReviewOutput
+from .cluster.shared import Context, Kubeconfig, Namespace, complete_connection, complete_sync
 from .manifests import Connection, connection_from, secret_values
 from .output import (
     Output,
@@ -39,6 +43,7 @@ from .shared import (
     AllowInsecure,
     ConnectionFile,
     Database,
+    MaybeConnectionFile,
     OutputOption,
     RunId,
     SecretFile,
@@ -60,6 +65,7 @@ app.add_typer(owner.tenant_app, name="tenant")
 app.add_typer(owner.reader_app, name="reader")
 app.add_typer(owner.access_app, name="access")
 app.add_typer(student_app, name="student")
+registration.register(app)
 
 
 def _policy(allow_address: list[str], allow_insecure: bool) -> Policy:
@@ -78,14 +84,31 @@ def _source_secret(connection: Connection, filename: Path, secret: Path | None) 
 
 @app.command("test")
 def check_connection(
-    filename: ConnectionFile,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CONNECTION", help="A RosterConnection of the cluster.", autocompletion=complete_connection
+        ),
+    ] = None,
+    filename: MaybeConnectionFile = None,
     secret: SecretFile = None,
     database: Database = None,
     allow_address: AllowAddress = [],  # noqa: B006  typer copies it
     allow_insecure: AllowInsecure = False,
+    wait: Annotated[bool, typer.Option("--wait", help="In a cluster: wait for the result.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="With --wait: seconds at most.")] = 300,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Test the connection, step by step. Nothing is stored."""
+    """Test a connection, step by step: one of the cluster, or with -f that of a file. Nothing is stored."""
+    if (name is None) == (filename is None):
+        raise typer.BadParameter("either a CONNECTION of the cluster, or a file", param_hint="--filename")
+    if filename is None:
+        where = (namespace, context, kubeconfig)
+        acting.check(name or "", wait=wait, timeout=timeout, output=output, cluster_options=where)
+        return
     with told():
         connection = connection_from(filename)
         values = _source_secret(connection, filename, secret)
@@ -152,22 +175,45 @@ def stage(
 
 @app.command()
 def review(
-    run: RunId,
-    filename: ConnectionFile,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SYNC|RUN",
+            help="A RosterSync of the cluster; with -f, a run's id as `roster stage` printed it.",
+            autocompletion=complete_sync,
+        ),
+    ],
+    filename: MaybeConnectionFile = None,
     database: Database = None,
     entity: Annotated[str | None, typer.Option(help=f"List the changes of one entity: {', '.join(BY_ENTITY)}.")] = None,
     action: Annotated[
         str | None, typer.Option(help="Only create, update, reactivate, tobedeleted or vanished.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many records.")] = 20,
-    output: OutputOption = Output.TABLE,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    output: Annotated[
+        ReviewOutput, typer.Option("--output", "-o", help="table, json; in a cluster also yaml, markdown.")
+    ] = ReviewOutput.TABLE,
 ) -> None:
-    """Show a staged plan; with --entity also its records, old and new. Those are personal data."""
+    """Show a staged plan. With -f and --entity also its records, old and new: those are personal data."""
+    if filename is None:
+        if entity is not None or action is not None:
+            raise typer.BadParameter("records of a cluster's sync are shown by the console", param_hint="--entity")
+        deciding.review(name, output, namespace, context, kubeconfig)
+        return
+    if output not in (ReviewOutput.TABLE, ReviewOutput.JSON):
+        raise typer.BadParameter("with a file: table or json", param_hint="--output")
+    try:
+        run = uuid.UUID(name)
+    except ValueError:
+        raise typer.BadParameter("with a file: a run's id, as `roster stage` printed it", param_hint="RUN") from None
     if entity is not None and entity not in BY_ENTITY:
         raise typer.BadParameter(f"one of {', '.join(BY_ENTITY)}", param_hint="--entity")
     with told(), engines.engine(connection_from(filename), database, Policy()) as engine:
         found, staged, changes = engine.review(run, entity=entity, action=action, limit=limit)
-    if output is Output.JSON:
+    if output is ReviewOutput.JSON:
         listed = [
             {
                 "entity": c.entity,

@@ -24,6 +24,12 @@ FAILED, WAITS = 1, 3
 ConnectionFile = Annotated[
     Path, typer.Option("--filename", "-f", exists=True, dir_okay=False, help="YAML file with the RosterConnection.")
 ]
+MaybeConnectionFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--filename", "-f", exists=True, dir_okay=False, help="YAML file with the RosterConnection; no cluster then."
+    ),
+]
 SecretFile = Annotated[
     Path | None,
     typer.Option(

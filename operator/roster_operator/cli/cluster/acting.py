@@ -12,9 +12,9 @@ import typer
 
 from roster_operator.api.model import API_VERSION, GROUP
 from roster_operator.api.sync import Mode, Phase
+from roster_operator.cli.output import Output
+from roster_operator.cli.shared import OutputOption
 
-from ..output import Output
-from ..shared import OutputOption
 from . import documents, views
 from .access import CONNECTION, SYNC, Body, Cluster
 from .objects import Connection, Sync, one, parsed

@@ -13,9 +13,9 @@ import yaml
 
 from roster_operator.api.model import GROUP
 from roster_operator.api.sync import Phase
+from roster_operator.cli.output import Output
+from roster_operator.cli.shared import OutputOption
 
-from ..output import Output
-from ..shared import OutputOption
 from . import documents, views
 from .access import SYNC, Cluster
 from .objects import Sync, one, parsed
@@ -106,12 +106,13 @@ def approve(
         cluster = open_cluster(namespace, context, kubeconfig)
         found = one(cluster, Sync, sync)
         digest = _decidable(found)
+    who = program(cluster, context, kubeconfig)
     if plan not in (None, digest):
         tell(
             ClusterError(
                 "PlanChanged",
                 f"The plan of {sync} has another digest by now: {digest}.",
-                f"Look at it: {program(cluster, context, kubeconfig).command('review', sync, namespace=cluster.namespace)}",
+                f"Look at it: {who.command('review', sync, namespace=cluster.namespace)}",
             )
         )
         raise typer.Exit(WAITS)
@@ -120,7 +121,7 @@ def approve(
         typer.echo(yaml.safe_dump(manifest, sort_keys=False, width=120), nl=False)
         return
     if output is ApproveOutput.TABLE:
-        show(views.review_lines(found, width(), program(cluster, context, kubeconfig)))
+        show(views.review_lines(found, width(), who))
     if found.metadata.from_git:
         note("Git owns this sync: commit what -o yaml prints as well, or the pipeline may show a difference.")
     if not yes:
@@ -129,16 +130,16 @@ def approve(
                 raise ClusterError("ConfirmationNeeded", "Nobody can be asked here.", "Give --yes, and --plan too.")
         typer.confirm(f"Approve {digest[:15]} of {sync}?", abort=True, err=True)
     with told():
-        who = cluster.person()
-        changed = _write(cluster, found, digest, who, words)
-    if not who:
+        person = cluster.person()
+        changed = _write(cluster, found, digest, person, words)
+    if not person:
         note("The cluster does not tell who you are, so the approval names nobody.")
     if output is ApproveOutput.JSON:
-        show_json("Approve", {"sync": sync, "namespace": cluster.namespace, "digest": digest, "by": who or None})
+        show_json("Approve", {"sync": sync, "namespace": cluster.namespace, "digest": digest, "by": person or None})
         return
-    by = f" by {printable(who)}" if who else ""
+    by = f" by {printable(person)}" if person else ""
     typer.echo(f"Approved{by}: {changed.metadata.name}, {digest}")
-    typer.echo(f"next: {program(cluster, context, kubeconfig).command('watch', sync, namespace=cluster.namespace)}")
+    typer.echo(f"next: {who.command('watch', sync, namespace=cluster.namespace)}")
 
 
 def reject(

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ..output import Output
-from ..shared import OutputOption
+from roster_operator.cli.output import Output
+from roster_operator.cli.shared import OutputOption
+
 from . import documents, sentences, views
 from .grid import Line
 from .objects import Connection, Sync, one, several
