@@ -146,6 +146,11 @@ class Cluster:
         answer = self.create(review, {**body, "spec": {"resourceAttributes": attributes}})
         return bool((answer.get("status") or {}).get("allowed"))
 
+    def served(self, group: str) -> list[str]:
+        """The versions of an API group that are served, by discovery."""
+        status, raw = self._send("GET", f"/apis/{quote(group, safe='')}", {}, None, {"Accept": "application/json"})
+        return [str(one.get("version")) for one in _parsed(raw).get("versions") or ()] if status < 300 else []
+
     def version(self) -> str:
         """The API server's version."""
         status, raw = self._send("GET", "/version", {}, None, {"Accept": "application/json"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from . import acting, deciding, reading
+from . import acting, completing, deciding, doctor, reading, report
 
 
 def register(app: typer.Typer) -> None:
@@ -19,3 +21,11 @@ def register(app: typer.Typer) -> None:
     app.command("reject", rich_help_panel=panel)(deciding.reject)
     app.command("suspend", rich_help_panel=panel)(acting.suspend)
     app.command("resume", rich_help_panel=panel)(acting.resume)
+    app.command("doctor", rich_help_panel=panel)(doctor.doctor)
+    app.command("report", rich_help_panel=panel)(report.report)
+
+    # kubectl calls the program kubectl_complete-roster; that one calls this.
+    @app.command("__complete", hidden=True, context_settings={"ignore_unknown_options": True})
+    def complete(words: Annotated[list[str], typer.Argument()]) -> None:  # pyright: ignore[reportUnusedFunction]
+        """Complete the last word, as kubectl wants to read it."""
+        typer.echo("\n".join(completing.answer(app, words)))

@@ -1,0 +1,179 @@
+"""What the cluster's commands print, and what a bundle leaves out: pure functions on values."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.kubectl_people import DIGEST, sync_status
+
+from roster_operator.cli.cluster import findings, redact, sentences, views
+from roster_operator.cli.cluster.findings import State
+from roster_operator.cli.cluster.grid import sentence, table
+from roster_operator.cli.cluster.objects import Connection, Sync
+from roster_operator.cli.cluster.problems import printable
+from roster_operator.cli.cluster.sentences import Program
+from roster_operator.cli.cluster.watching import Progress, parse_progress
+
+NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+HERE = Program("kubectl roster", "k12")
+
+
+def a_sync(phase: str = "Blocked", *, spec: dict[str, Any] | None = None, generation: int = 1, **more: Any) -> Sync:
+    meta = {
+        "name": "springfield-1",
+        "namespace": "k12",
+        "generation": generation,
+        "creationTimestamp": "2026-11-24T03:00:00Z",
+    }
+    body = {"metadata": meta, "spec": {"connectionRef": {"name": "springfield"}, **(spec or {})}}
+    return Sync.model_validate({**body, "status": sync_status(phase, **more)})
+
+
+def a_connection(**status: Any) -> Connection:
+    meta = {"name": "springfield", "namespace": "k12", "creationTimestamp": "2026-10-15T03:00:00Z"}
+    return Connection.model_validate({"metadata": meta, "spec": {"api": {"provider": "Synergy"}}, "status": status})
+
+
+def test_numbers_stand_right_and_names_left() -> None:
+    lines = [line.text for line in table(["ENTITY", "CREATE"], [["users", "1,760 !"], ["orgs", "3"]], 80)]
+    assert lines == ["ENTITY    CREATE", "users    1,760 !", "orgs           3"]
+
+
+def test_a_narrow_terminal_gets_blocks_and_no_line_is_longer_than_it() -> None:
+    lines = list(views.review_lines(a_sync(), 40, HERE))
+    texts = [line.text for line in lines]
+    assert "users" in texts
+    assert "  DEACTIVATE  1,760 !" in texts
+    commands = ("approve ", "reject ", "Digest ")  # pasted, so never broken
+    assert max(len(text) for text in texts if not text.startswith(commands)) <= 40
+
+
+def test_without_a_terminal_a_sentence_is_one_line() -> None:
+    assert [line.text for line in sentence("word " * 50, None, "Lead  ")] == ["Lead  " + "word " * 50]
+
+
+def test_the_printed_command_names_the_namespace_where_it_must() -> None:
+    assert HERE.command("review", "a", namespace="k12") == "kubectl roster review a"
+    other = Program("roster", "default", ("--context", "my cluster"))
+    assert other.command("review", "a", namespace="k12") == "roster review a -n k12 --context 'my cluster'"
+
+
+@pytest.mark.parametrize(
+    ("phase", "spec", "generation", "waits"),
+    [
+        ("Blocked", {}, 1, True),
+        ("AwaitingApproval", {}, 1, True),
+        ("Staging", {}, 1, False),
+        ("Merged", {}, 1, False),
+        ("Blocked", {"approvedPlan": DIGEST}, 2, False),  # decided; the operator goes on
+        ("Blocked", {"approvedPlan": "sha256:" + "0" * 64}, 2, True),  # another plan was approved
+        ("AwaitingApproval", {"approved": True}, 2, False),  # not seen yet
+        ("Blocked", {"approved": True}, 1, True),  # seen, and not enough
+        ("Blocked", {"rejected": {"reason": "no"}}, 2, False),
+    ],
+)
+def test_who_has_to_act(phase: str, spec: dict[str, Any], generation: int, waits: bool) -> None:
+    assert a_sync(phase, spec=spec, generation=generation).waits is waits
+
+
+def test_a_connection_is_told_with_what_waits_and_what_to_do() -> None:
+    ready = {"type": "Ready", "status": "True", "reason": "Tested", "lastTransitionTime": "2026-11-24T14:00:00Z"}
+    connection = a_connection(version="1.1", lastTestTime="2026-11-24T14:48:00Z", conditions=[ready])
+    lines = [line.text for line in views.connection_lines(connection, [a_sync()], NOW, None, HERE)]
+    assert lines[0] == "k12/springfield   Synergy 1.1   Ready, tested 12 minutes ago"
+    assert lines[1] == (
+        "Waiting  springfield-1: beyond limits: users 14.2 % deactivated (limit 10 %), 1,702 of them unexplained"
+    )
+    assert lines[2] == "         next: kubectl roster review springfield-1"
+    assert lines[3].split() == ["ENTITY", "RECEIVED", "CREATE", "UPDATE", "DEACTIVATE", "UNCHANGED", "INVALID"][:5] + [
+        "UNCHANGED",
+        "INVALID",
+    ]
+    assert views.connections_table([connection], [a_sync()], NOW, 120, everywhere=False)[1].text.split()[-4:] == [
+        "12h",
+        "-",
+        "1",
+        "40d",
+    ]
+
+
+def test_a_failure_is_told_in_its_own_words() -> None:
+    failure = {"reason": "TokenRejected", "message": "The secret is wrong. Correct it.", "retryable": False}
+    assert sentences.headline(a_sync("Failed", failure=failure)) == "TokenRejected: The secret is wrong. Correct it."
+
+
+def test_progress_is_read_from_a_log_with_other_lines_in_it() -> None:
+    log = 'starting\n{"entity": "users", "records": 10, "total": 100}\n[1]\n{"entity": "users", "records": 90, "total": null}\n'
+    assert parse_progress(log) == (Progress("users", 90, None),)
+
+
+def test_a_servers_text_cannot_steer_a_terminal() -> None:
+    assert printable("a\x1b[2Jb\r\n" + "c" * 1000) == ("a [2Jb " + "c" * 1000)[:400]
+
+
+def test_a_lease_that_was_not_renewed_is_a_problem_and_a_missing_one_too() -> None:
+    spec = {"holderIdentity": "pod", "leaseDurationSeconds": 30, "renewTime": "2026-11-24T14:59:50.000000Z"}
+    assert findings.of_lease("op", {"spec": spec}, NOW).state is State.OK
+    assert (
+        findings.of_lease("op", {"spec": {**spec, "renewTime": "2026-11-24T14:00:00.000000Z"}}, NOW).state
+        is State.PROBLEM
+    )
+    assert findings.of_lease("op", None, NOW).state is State.PROBLEM
+
+
+def test_only_the_newest_sync_counts_as_failed() -> None:
+    older = a_sync("Failed")
+    newer = a_sync("Merged").model_copy(deep=True)
+    newer.metadata.creation_timestamp = NOW
+    newer.metadata.name = "springfield-2"
+    assert not list(findings.of_syncs([older, newer]))
+    assert [one.state for one in findings.of_syncs([older])] == [State.PROBLEM]
+
+
+def test_an_old_definition_is_told_from_a_missing_one() -> None:
+    assert "missing" in findings.of_definition("rostersyncs", None).message
+    assert "It serves v1alpha0, not v1alpha1." in findings.of_definition("rostersyncs", ["v1alpha0"]).message
+
+
+def test_a_spec_leaves_only_what_is_on_the_list() -> None:
+    spec = {
+        "tenant": "springfield",
+        "api": {
+            "provider": "Generic",
+            "endpoint": "https://user:canary@sis.example/path?key=canary",
+            "auth": {"type": "OAuth2", "secretRef": {"name": "sis"}, "scopes": ["canary"]},
+            "parameters": {"tenantKey": "canary"},
+            "caBundle": "canary",
+            "pageSize": 500,
+        },
+        "scope": {"schools": ["canary"]},
+        "notify": {"email": ["canary@example.org"]},
+        "fieldOfTheFuture": "canary",
+    }
+    kept = redact.resource(
+        {"kind": "RosterConnection", "metadata": {"name": "a", "annotations": {"x": "canary"}}, "spec": spec}
+    )
+    assert "canary" not in str(kept)
+    assert kept["spec"]["api"]["endpoint"] == "https://sis.example/…"
+    assert kept["spec"]["api"]["auth"]["secretRef"] == {"name": "sis"}
+    assert kept["spec"]["api"]["pageSize"] == 500
+    assert kept["metadata"]["annotations"] == ["x"]
+
+
+def test_kubectl_can_ask_for_completions() -> None:
+    script = Path(__file__).parents[2] / "deploy/krew/kubectl_complete-roster"
+    assert script.read_text().splitlines()[-1] == 'exec roster __complete -- "$@"'
+    asked = [sys.executable, "-m", "roster_operator.cli", "__complete", "--", "appr"]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("approve\t")
+    assert lines[-1] == ":4"
+    flags = subprocess.run(
+        [*asked[:-1], "approve", "x", "--pl"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert flags.stdout.splitlines()[0].startswith("--plan")
