@@ -124,8 +124,8 @@ class World:
             bool(meta.get("finalizers")), self.phase, plan.get("digest"), bool(plan.get("limits")),
             plan.get("inAdvance"), plan.get("recomputed"), bool(seen), approval.get("digest"), approval.get("via"),
             ref.get("step"), ref.get("losses"), ref.get("digest"), (status.get("failure") or {}).get("reason"),
-            status.get("tenant"), times.get("staged") == LONG_AGO, tuple(jobs), json.dumps(other.get("status")), tuple(self.merged),
-            tuple(sorted(set(self.latched))),
+            status.get("tenant"), times.get("staged") == LONG_AGO, tuple(jobs), json.dumps(other.get("status")),
+            tuple(self.merged), tuple(sorted(set(self.latched))),
         )  # fmt: skip
 
     def _answer(self, job: Body) -> str:
