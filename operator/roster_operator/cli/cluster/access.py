@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 from kubernetes.client import ApiClient
-from urllib3._collections import HTTPHeaderDict
+from urllib3 import HTTPHeaderDict
 
 from roster_operator import __version__
 from roster_operator.api.model import API_VERSION, GROUP
