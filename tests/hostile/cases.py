@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tests.oneroster.fake_servers import SECRET, TOKEN
+from tests.oneroster.sftp_servers import PASSWORD
+from tests.oneroster.sftp_servers import USER as ACCOUNT
 
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.errors import OneRosterError, Reason
 
 # Stands in the data of a case wherever a person's name would. It must never be shown.
 CANARY = "canary-name-31d7"
-CANARIES = (SECRET, TOKEN, CANARY)
+CANARIES = (SECRET, TOKEN, CANARY, ACCOUNT, PASSWORD)
 
 
 @dataclass(frozen=True)

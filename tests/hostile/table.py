@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import json_bodies, oauth, transport_addresses, transport_answers, transport_wire, values
+from . import json_bodies, oauth, sftp, transport_addresses, transport_answers, transport_wire, values
 from .cases import Case
 
 CASES: list[Case] = [
@@ -12,4 +12,5 @@ CASES: list[Case] = [
     *oauth.CASES,
     *json_bodies.CASES,
     *values.CASES,
+    *sftp.CASES,
 ]

@@ -102,7 +102,11 @@ class RawServer:
     """Sends what a script says, byte for byte, over TLS if there is a context."""
 
     def __init__(
-        self, script: Script, context: ssl.SSLContext | None = None, greeting: bytes = b"", token: bytes | None = None
+        self,
+        script: Script,
+        context: ssl.SSLContext | None = None,
+        greeting: Iterable[Step] = (),
+        token: bytes | None = None,
     ) -> None:
         self._token = token or _GRANTED
         self._greeting = greeting
@@ -137,27 +141,32 @@ class RawServer:
         try:
             if self._context is not None:
                 connection = self._context.wrap_socket(plain, server_side=True)
-            connection.sendall(self._greeting)
+            if not self._play(connection, self._greeting):
+                return
             while head := _head(connection):
-                steps: Iterable[Step] = [self._token] if head.startswith(b"POST /token") else self._script(head)
-                for step in steps:
-                    if isinstance(step, bytes):
-                        connection.sendall(step)
-                    elif isinstance(step, float):
-                        if self._ended.wait(step):
-                            return
-                    elif step is Silence:
-                        self._ended.wait(30)
-                        return
-                    else:
-                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                        return
-                if not head.startswith(b"POST /token"):
+                granting = head.startswith(b"POST /token")
+                if not self._play(connection, [self._token] if granting else self._script(head)) or not granting:
                     return
         except OSError:
             pass  # the client had enough
         finally:
             connection.close()
+
+    def _play(self, connection: socket.socket, steps: Iterable[Step]) -> bool:
+        """Takes the steps; whether the connection is still good for more."""
+        for step in steps:
+            if isinstance(step, bytes):
+                connection.sendall(step)
+            elif isinstance(step, float):
+                if self._ended.wait(step):
+                    return False
+            elif step is Silence:
+                self._ended.wait(30)
+                return False
+            else:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return False
+        return True
 
 
 def _head(connection: socket.socket) -> bytes:
@@ -190,7 +199,7 @@ class Wire:
 
     def observe(self) -> Seen:
         script: Script = self.script if callable(self.script) else lambda _, steps=self.script: steps
-        server = RawServer(script, self.context, self.greeting, self.token)
+        server = RawServer(script, self.context, [self.greeting], self.token)
         scheme = self.more.get("scheme") or ("http" if self.context is None else "https")
         url = f"{scheme}://127.0.0.1:{server.port}"
         more = {name: value for name, value in self.more.items() if name != "scheme"}

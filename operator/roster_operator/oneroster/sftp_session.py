@@ -5,6 +5,7 @@ looked at.
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -16,6 +17,9 @@ import asyncssh
 from .addresses import Address, Network
 from .errors import OneRosterError, Reason
 from .http import Gate
+
+# It would log accounts, hosts and what strangers send.
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 # What a host key or ours may sign with; SHA-1 is in none of them.
 _SIGNATURES = (
@@ -188,7 +192,8 @@ async def connected(settings: SftpSettings, credentials: Credentials) -> AsyncGe
                     sock=sock,
                     config=None,
                     known_hosts=(keys, [], []),
-                    server_host_key_algs=_algorithms(keys),
+                    # A key of another type is wanted last, but seen: else only a broken connection tells of it.
+                    server_host_key_algs=list(dict.fromkeys([*_algorithms(keys), *_SIGNATURES])),
                     username=credentials.username,
                     password=credentials.password,
                     client_keys=None if credentials.key is None else [credentials.key],
