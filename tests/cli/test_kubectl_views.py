@@ -164,6 +164,15 @@ def test_a_spec_leaves_only_what_is_on_the_list() -> None:
     assert kept["metadata"]["annotations"] == ["x"]
 
 
+def test_what_repeats_a_decision_goes_even_where_its_letters_were_rewritten() -> None:
+    condition = {"type": "Rejected", "status": "True", "reason": "Rejected", "message": "Ren? canary says no"}
+    body = {"spec": {"rejected": {"reason": "Ren\u00e9 canary says no"}}, "status": {"conditions": [condition]}}
+    kept = redact.resource(body)
+    assert "canary" not in str(kept)
+    assert kept["status"]["conditions"][0]["reason"] == "Rejected"
+    assert "canary" not in str(redact.event({"reason": "Rejected", "message": "canary"}))
+
+
 def test_kubectl_can_ask_for_completions() -> None:
     script = Path(__file__).parents[2] / "deploy/krew/kubectl_complete-roster"
     assert script.read_text().splitlines()[-1] == 'exec roster __complete -- "$@"'

@@ -1,7 +1,7 @@
 """Which cluster, as whom, and in which namespace: the person's kubeconfig, read by the official client.
 
-Measured with kubernetes 37.0.2: tokens, token files, client certificates, exec plugins (tokens and certificates),
-OpenID Connect, proxies and server names work. Impersonation (`as:`) it passes over in silence, so that is done here.
+Tried with kubernetes 37.0.2: tokens and exec plugins, with their failures. Its code has client certificates, OpenID
+Connect, proxies and server names too. Impersonation (`as:`) it passes over in silence, so that is done here.
 """
 
 from __future__ import annotations

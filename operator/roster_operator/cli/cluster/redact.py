@@ -22,6 +22,8 @@ _PLAIN = frozenset(
     }
 )  # fmt: skip
 _ADDRESSES = frozenset({"endpoint", "tokenURL"})  # their host stays: most failures are about it
+# Conditions and Events about a decision: their messages repeat who decided and why, letters outside ASCII rewritten.
+_DECISIONS = frozenset({"Approved", "Rejected"})
 _METADATA = ("name", "namespace", "uid", "generation", "creationTimestamp", "deletionTimestamp", "finalizers", "labels")
 
 
@@ -64,6 +66,8 @@ def event(body: Body) -> Body:
         for key in ("type", "reason", "message", "count", "firstTimestamp", "lastTimestamp")
         if key in body
     }
+    if body.get("reason") in _DECISIONS:
+        kept["message"] = _HIDDEN
     return {**kept, "about": {key: about.get(key) for key in ("kind", "namespace", "name")}}
 
 
@@ -113,10 +117,13 @@ def _host(address: str) -> str:
 
 
 def _status(status: Body) -> Body:
-    approval = status.get("approval")
-    if not approval:
-        return status
-    return {
-        **status,
-        "approval": {key: approval[key] for key in approval if key in ("digest", "at", "via", "verified")},
-    }
+    kept = dict(status)
+    if kept.get("approval"):
+        kept["approval"] = {
+            key: value for key, value in kept["approval"].items() if key in ("digest", "at", "via", "verified")
+        }
+    if kept.get("conditions"):
+        kept["conditions"] = [
+            {**one, "message": _HIDDEN} if one.get("type") in _DECISIONS else one for one in kept["conditions"]
+        ]
+    return kept
