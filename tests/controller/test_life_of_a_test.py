@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.controller.values import NOW, SETTINGS, A, connection_body, metadata, ready, stamp
+from tests.controller.values import NOW, SETTINGS, A, connection, connection_body, metadata, ready, stamp
 
 from roster_operator.api.sync import Failure, Phase
 from roster_operator.api.task import Outcome, TestReport, WorkerSummary
@@ -17,11 +17,10 @@ from roster_operator.controller.connection_life import (
     TestSnapshot,
     decide,
     next_test,
-    parse_duration,
     trigger,
 )
 from roster_operator.controller.connection_status import Observed, next_status
-from roster_operator.controller.objects import Connection, find
+from roster_operator.controller.objects import Connection, find, parse_duration
 from roster_operator.controller.results import JobKind, JobState
 from roster_operator.controller.view import SyncRecord
 
@@ -64,6 +63,8 @@ SITUATIONS = [
     ("somebody asks", snapshot(given(**ASKED)), Step.START),
     ("somebody was answered", snapshot(given(ready() | {"lastHandledTestRequest": "now"}, **ASKED)), Step.NOTHING),
     ("no place is free", snapshot(given({}), slot=False), Step.WAIT),
+    ("it is suspended", snapshot(connection(status={}, suspend=True)), Step.NOTHING),
+    ("it was suspended in mid-test", snapshot(connection(status=TESTING, suspend=True), done(GOOD)), Step.CONCLUDE),
     ("it runs", snapshot(given(TESTING), RUNNING), Step.WAIT),
     ("it cannot start", snapshot(given(TESTING), JobState(JobKind.STUCK)), Step.WAIT),
     ("it did not start in time", snapshot(given(TESTING), JobState(JobKind.NEVER_STARTED)), Step.CONCLUDE),

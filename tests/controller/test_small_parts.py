@@ -148,6 +148,16 @@ def test_a_connection_that_becomes_ready_wakes_the_syncs_that_wait_for_it() -> N
     assert view.connection_seen(connection_body(status=ready())) == set()
 
 
+def test_a_connection_that_is_edited_wakes_what_waits_for_a_person() -> None:
+    view = View()
+    view.connection_seen(connection_body(status=ready()))
+    view.sync_seen(sync_body(phase="AwaitingApproval"))
+    assert SYNC not in view.connection_seen(connection_body(status=ready(status="False")))
+    edited = connection_body(status=ready())
+    edited["metadata"]["generation"] = 2
+    assert SYNC in view.connection_seen(edited), "a pause may have ended, or approvedPlan been set"
+
+
 def test_what_waits_for_a_person_is_looked_at_when_it_changes_and_what_is_busy_whenever_it_is_listed() -> None:
     view = View()
     waiting = sync_body(phase="AwaitingApproval")
