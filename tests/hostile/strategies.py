@@ -28,25 +28,9 @@ texts = st.text(max_size=12) | st.sampled_from(
 numbers = st.integers() | st.floats() | st.sampled_from([2**63, -(2**63), 10**400, 1e308])
 leaves = st.none() | st.booleans() | numbers | texts
 _BESIDES = [
-    "sourcedId",
-    "metadata",
-    "href",
-    "password",
-    "credentials",
-    "roles",
-    "roleType",
-    "userIds",
-    "identifier",
-    "parent",
-    "agents",
-    "primaryOrg",
-    "userProfiles",
-    "userProfile",
-    "birthDate",
-    "grades",
-    "subjects",
-    "dateLastModified",
-]
+    "sourcedId", "metadata", "href", "password", "credentials", "roles", "roleType", "userIds", "identifier", "parent",
+    "agents", "primaryOrg", "userProfiles", "userProfile", "birthDate", "grades", "subjects", "dateLastModified",
+]  # fmt: skip
 names = st.sampled_from(sorted({*_BESIDES, *(name for fields in PLAIN.values() for name in fields)}))
 trees: st.SearchStrategy[Any] = st.recursive(
     leaves,

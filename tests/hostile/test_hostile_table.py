@@ -12,6 +12,7 @@ import pytest
 from .cases import CANARIES, Case, Seen
 from .conftest import Ledger
 from .memory import MIB, peak, restart
+from .reference import PAGE, page
 from .table import CASES
 
 BOUND = 64 * MIB
@@ -69,3 +70,7 @@ def test_the_measure_of_memory_sees_what_is_too_much() -> None:
 
 def test_a_leak_would_be_seen() -> None:
     assert [canary for canary in CANARIES if canary in Seen(None, f"said {CANARIES[2]}").shown] == [CANARIES[2]]
+
+
+def test_the_page_of_the_reference_is_what_the_table_says() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(CASES), "run `make generate`"
