@@ -54,18 +54,37 @@ def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
     return result
 
 
+SFTP = {
+    "host": "files.example.org",
+    "path": "/out",
+    "hostKeys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBYyY2JlcgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+    "secretRef": {"name": "sftp"},
+}
+
 ACCEPTED = [
     ("the least of a connection", connection()),
     ("a tenant, an interval and limits", connection(tenant="springfield", testInterval="1h30m", limits={"deactivate": {"percent": 5}})),
     ("http where the tenant asks for it", changed(changed(connection(), "spec.api.endpoint", "http://sis.local"), "spec.api.allowInsecure", True)),
+    ("CSV by SFTP", changed(connection(csv={"sftp": SFTP}), "spec.api", None)),
+    ("CSV by upload", changed(connection(csv={"upload": {}}), "spec.api", None)),
+    ("what is taken, and as what", connection(scope={"schools": ["s1"], "roles": ["student"], "terms": "Current", "enrolledOnly": True, "entities": ["orgs", "users"]}, fields={"omit": ["users.phone", "demographics"]}, roleMapping={"ext:para": "aide"})),
+    ("signed requests to a vendor's server", changed(changed(connection(), "spec.api.auth", {"type": "OAuth1", "signatureMethod": "HMAC-SHA1", "secretRef": {"name": "s"}}), "spec.api.provider", "ClassLink")),
+    ("retention", connection(retention={"removeAfterDays": 30, "historyDays": 90})),
     ("the least of a sync", sync()),
+    ("a delta", sync(mode="Delta")),
+    ("an upload", sync(source={"upload": DIGEST})),
     ("a sync approved in advance", sync(approved=True, approvedPlan=DIGEST)),
     ("a rejected sync with limits of its own", sync(rejected={"reason": "wrong year"}, limits={"deactivate": {"percent": 50, "floor": 0}})),
 ]  # fmt: skip
 
 REFUSED = [
-    ("no source", changed(connection(), "spec.api", None), "exactly one source is needed: api"),
-    ("a source that does not work yet", connection(csv={}), 'unknown field "spec.csv"'),
+    ("no source", changed(connection(), "spec.api", None), "exactly one source is needed: api or csv"),
+    ("two sources", connection(csv={"upload": {}}), "exactly one source is needed: api or csv"),
+    ("files from nowhere", changed(connection(csv={}), "spec.api", None), "exactly one of sftp and upload is needed"),
+    ("an SFTP server that nobody knows", changed(connection(csv={"sftp": SFTP | {"hostKeys": []}}), "spec.api", None), "should have at least 1 items"),
+    ("a path of one's own without a version", changed(connection(), "spec.api.basePath", "/own"), "basePath needs a version"),
+    ("OAuth 2 without a token URL", changed(connection(), "spec.api.auth.tokenURL", None), "tokenURL is needed"),
+    ("a field that no record has", connection(fields={"omit": ["users.phone.home"]}), "should match"),
     ("http without allowInsecure", changed(connection(), "spec.api.endpoint", "http://sis.local"), "endpoint must be https"),
     ("a token over http", changed(connection(), "spec.api.auth.tokenURL", "http://sis.local/t"), "tokenURL must be https"),
     ("credentials in the address", changed(connection(), "spec.api.endpoint", "https://u:p@sis"), "should match"),
@@ -77,7 +96,8 @@ REFUSED = [
     ("a vendor that is not known", changed(connection(), "spec.api.provider", "Acme"), "Unsupported value"),
     ("a limit of 101 per cent", connection(limits={"deactivate": {"percent": 101}}), "less than or equal to 100"),
     ("a sync of nothing", changed(sync(), "spec.connectionRef", None), "connectionRef: Required value"),
-    ("a mode that does not work yet", sync(mode="Delta"), "Unsupported value"),
+    ("a mode that is none", sync(mode="Everything"), "Unsupported value"),
+    ("an upload that is no digest", sync(source={"upload": "roster.zip"}), "should match"),
     ("a digest that was cut", sync(approvedPlan=DIGEST[:20]), "should match"),
     ("a no without a reason", sync(rejected={}), "reason: Required value"),
     ("a no with an empty reason", sync(rejected={"reason": ""}), "should be at least 1"),
@@ -147,7 +167,10 @@ def test_defaults_are_filled_in_by_the_server(apiserver: ApiServer, namespace: s
     create(apiserver, namespace, sync())
     spec = (apiserver.read("rconn", "springfield", namespace) or {})["spec"]
     assert spec["testInterval"] == "24h"
-    assert spec["limits"] == {"deactivate": {"percent": 10, "floor": 20}}
+    assert spec["limits"]["deactivate"] == {"percent": 10, "floor": 20}
+    assert spec["limits"]["inUse"] == 0
+    assert spec["scope"]["terms"] == "All"
+    assert spec["retention"] == {"removeAfterDays": 120, "historyDays": 400}
     assert spec["api"]["auth"]["secretRef"]["clientIDKey"] == "client-id"
     assert (apiserver.read("rsync", "first", namespace) or {})["spec"]["mode"] == "Full"
 

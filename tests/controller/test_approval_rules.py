@@ -7,10 +7,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.controller.values import A, B, hit, published
+from tests.controller.values import NOW, SETTINGS, A, B, connection_body, hit, published, ready, sync
 
 from roster_operator.api.sync import RosterSyncSpec
 from roster_operator.controller.approval import Verdict, judge
+from roster_operator.controller.lifecycle import State, Step, decide
+from roster_operator.controller.objects import Connection
+from roster_operator.controller.observe import Snapshot, facts_of
+from roster_operator.controller.sync_status import Effects, approver_text, next_status
 
 # What stands in the spec, what is true of the plan, the generation now; the verdict, and the field it came by.
 TABLE: list[tuple[str, dict[str, Any], dict[str, Any], int, Verdict, str]] = [
@@ -68,3 +72,33 @@ def test_verdict(spec: dict[str, Any], plan: dict[str, Any], generation: int, ve
     given = RosterSyncSpec.from_dict({"connectionRef": {"name": "springfield"}} | spec)
     found = judge(given, generation, published(**plan))
     assert (found.verdict, found.via) == (verdict, via)
+
+
+@pytest.mark.parametrize(
+    ("annotated", "vouched", "connection_plan", "verified", "said"),
+    [
+        ("ada", True, False, True, " by ada"),
+        ("ada", False, False, False, " by ada (unverified)"),
+        ("ada", True, True, False, " by ada (unverified)"),
+        (None, True, False, False, ""),
+    ],
+)
+def test_who_approved_is_verified_only_where_the_api_server_vouches_for_it(
+    annotated: str | None, vouched: bool, connection_plan: bool, verified: bool, said: str
+) -> None:
+    annotations = {"roster-operator.io/approved-by": annotated} if annotated else {}
+    spec = {} if connection_plan else {"approvedPlan": A}
+    status = {"phase": "AwaitingApproval", "plan": published().to_dict(), "tenant": "t", "database": {"name": "d"}}
+    waiting = sync(status=status, meta={"annotations": annotations}, **spec)
+    body = connection_body(status=ready())
+    body["metadata"]["annotations"] = annotations
+    snapshot = Snapshot(
+        NOW, waiting, Connection.of(body), State.AWAITING_APPROVAL, None, None,
+        standing=A if connection_plan else None, approvers_verified=vouched,
+    )  # fmt: skip
+    decision = decide(snapshot.state, waiting.status.phase, facts_of(snapshot, SETTINGS))
+    assert decision.step is Step.APPROVE
+    approval = next_status(snapshot, decision, Effects()).approval
+    assert approval is not None
+    assert approval.verified is verified
+    assert approver_text(approval) == said

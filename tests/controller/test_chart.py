@@ -100,6 +100,7 @@ def test_the_operator_understands_every_variable_that_it_is_given(objects: list[
     known = {f"ROSTER_{name.upper()}" for name in vars(settings)}
     assert environment.keys() <= known
     assert settings.image.startswith("localhost/roster-operator:")
+    assert settings.approvers_verified is True
 
 
 def test_without_the_one_value_it_says_which() -> None:

@@ -219,7 +219,7 @@ class Sync:
 
     def until(self, *phases: str, seconds: float = 240) -> Body:
         """The object, as soon as it is in one of these phases; a final phase that was not asked for fails at once."""
-        ends = {"Merged", "Rejected", "Failed"} - set(phases)
+        ends = {"Merged", "Rejected", "Failed", "Expired", "Superseded"} - set(phases)
 
         def holds(body: Body) -> bool:
             phase = body.get("status", {}).get("phase")

@@ -75,6 +75,7 @@ class Snapshot:
     slot: bool = True
     rival: Rival | None = None  # waiting: what makes it pointless
     standing: str | None = None  # waiting: the digest that the connection approves and that is not spent
+    approvers_verified: bool = False  # the API server itself vouches for the annotation approved-by
 
     @property
     def plan(self) -> PublishedPlan | None:

@@ -42,6 +42,9 @@ class Settings:
     )
     allow_addresses: list[str] = _names("private address ranges (CIDR) that sources may have, comma separated")  # noqa: RUF009
     allow_insecure: bool = _setting(False, "permit sources that ask for http with allowInsecure")
+    approvers_verified: bool = _setting(
+        False, "an admission policy holds the annotation approved-by to the person who makes the request"
+    )
     max_jobs: int = _setting(20, "Jobs under way at the same time")
     workers: int = _setting(8, "objects reconciled at the same time")
     max_attempts: int = _setting(3, "Jobs of one step that may end without an answer before the sync fails")

@@ -9,6 +9,7 @@ from roster_operator.api.sync import Phase, RosterSyncStatus
 from .events import Happening
 from .lifecycle import Decision, Step
 from .objects import find
+from .sync_status import approver_text
 
 
 def happenings(before: RosterSyncStatus, after: RosterSyncStatus, decision: Decision) -> Iterator[Happening]:
@@ -23,7 +24,7 @@ def happenings(before: RosterSyncStatus, after: RosterSyncStatus, decision: Deci
         if after.plan.recomputed:
             yield Happening("PlanChanged", f"Another merge came between; the plan is now {after.plan.digest}.")
     if decision.step is Step.APPROVE and after.approval:
-        by = f" by {after.approval.by} (unverified)" if after.approval.by else ""
+        by = approver_text(after.approval)
         yield Happening("Approved", f"Plan {after.approval.digest}{by}, via {after.approval.via}.")
     if before.phase is not after.phase:
         yield from _phase(after)

@@ -74,7 +74,10 @@ async def _read(context: Context, sync: Sync) -> _Reading:
     if state is State.CLOSING:
         others = await _other_jobs(context.api, sync)
     slot = order is None or order.recorded or context.slots.free(order.step)
-    snapshot = Snapshot(now, sync, connection, state, order, job, found, others, slot)
+    snapshot = Snapshot(
+        now, sync, connection, state, order, job, found, others, slot,
+        approvers_verified=context.settings.approvers_verified,
+    )  # fmt: skip
     if sync.status.phase in WAITING and not closing:
         siblings = await _siblings(context, sync)
         snapshot = replace(

@@ -55,7 +55,8 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
                 at=now,
                 via=snapshot.judgement.via,
                 by=plain(by, 256) if by else None,
-                verified=False,
+                # On a connection the policy holds who may write the plan, and not yet who is named.
+                verified=bool(by) and snapshot.approvers_verified and snapshot.judgement.via != "connectionPlan",
             )
             status.times.approved = now
         case Step.FINISH:
@@ -249,11 +250,16 @@ def limits_text(hits: list[LimitHit]) -> str:
     return "; ".join(hit.sentence for hit in hits[:3]) + (f"; and {len(hits) - 3} more" if len(hits) > 3 else "")
 
 
+def approver_text(approval: Approval) -> str:
+    """By whom, as far as anybody said so, with a space before it."""
+    return f" by {approval.by}{'' if approval.verified else ' (unverified)'}" if approval.by else ""
+
+
 def _approved(snapshot: Snapshot, status: RosterSyncStatus) -> Iterator[Wanted]:
     plan = status.plan
     if status.approval:
         text = f"Plan {status.approval.digest} was approved"
-        by = f" by {status.approval.by} (unverified)" if status.approval.by else ""
+        by = approver_text(status.approval)
         yield Wanted("Approved", True, _reason(status.approval.via), f"{text}{by}, via {status.approval.via}.")
     elif plan and status.phase in WAITING and snapshot.judgement:
         verdict = snapshot.judgement.verdict
