@@ -100,7 +100,9 @@ def test_the_operator_understands_every_variable_that_it_is_given(objects: list[
     known = {f"ROSTER_{name.upper()}" for name in vars(settings)}
     assert environment.keys() <= known
     assert settings.image.startswith("localhost/roster-operator:")
-    assert settings.approvers_verified is True
+    bindings = of(objects, "ValidatingAdmissionPolicyBinding")
+    denied = any("approvals" in each["metadata"]["name"] and "Deny" in each["spec"]["validationActions"] for each in bindings)
+    assert settings.approvers_verified is denied
 
 
 def test_without_the_one_value_it_says_which() -> None:
