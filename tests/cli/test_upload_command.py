@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,7 @@ import pytest
 from tests.store.fixtures import Roster, own_roster, roster, roster_database
 from tests.worker.bundles import bundle
 
-pytestmark = [
-    pytest.mark.store,
-    pytest.mark.skipif(
-        find_spec("roster_operator.oneroster.csvfiles.source") is None, reason="there is no reader of bundles yet"
-    ),
-]
+pytestmark = pytest.mark.store
 
 __all__ = ["own_roster", "roster", "roster_database"]
 

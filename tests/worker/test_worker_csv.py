@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,11 +15,9 @@ import pytest
 from tests.oneroster.sftp_servers import NIGHT, PASSWORD, USER, Server, serving
 from tests.store.fixtures import CLUSTER, NAMESPACE, Roster
 from tests.worker.bundles import bundle
-from tests.worker.standin import StandIn
 
 from roster_operator.api.task import Outcome, WorkerSummary, WorkerTask
 from roster_operator.store import uploads
-from roster_operator.worker import files
 from roster_operator.worker.steps import run_step
 
 pytestmark = pytest.mark.store
@@ -115,15 +112,6 @@ class District:
 
 
 UPLOAD: dict[str, Any] = {"upload": {}}
-
-
-REAL = find_spec("roster_operator.oneroster.csvfiles.source") is not None
-
-
-@pytest.fixture(autouse=True)
-def _reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not REAL:
-        monkeypatch.setattr(files, "open_bundle", StandIn)
 
 
 @pytest.fixture

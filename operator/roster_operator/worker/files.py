@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from importlib import import_module
 from typing import BinaryIO
 
 import psycopg
@@ -15,6 +14,7 @@ import psycopg
 from roster_operator.api.sources import PASSPHRASE, PASSWORD, PRIVATE_KEY, USERNAME, CsvSource, Sftp
 from roster_operator.api.task import Policy
 from roster_operator.oneroster.check import CheckStep, Facts
+from roster_operator.oneroster.csvfiles.source import CsvSource as BundleSource
 from roster_operator.oneroster.filefacts import FileFacts
 from roster_operator.oneroster.sftp import fetched
 from roster_operator.oneroster.sftp_check import SftpCheck
@@ -32,7 +32,7 @@ _TEST_SECONDS = 120.0
 
 def open_bundle(file: BinaryIO) -> AbstractContextManager[Source]:
     """A zip as a source. Raises OneRosterError."""
-    return import_module("roster_operator.oneroster.csvfiles.source").CsvSource(file)
+    return BundleSource(file)
 
 
 @contextmanager
