@@ -110,7 +110,9 @@ def _changing(*, grows: bool) -> Callable[[Server], dict[str, Callable[..., Any]
     def bend(server: Server) -> dict[str, Callable[..., Any]]:
         rounds = itertools.count(1)
 
-        def change(_: int) -> None:
+        def change(offset: int) -> None:
+            if offset:
+                return
             count = next(rounds)
             server.put("roster.zip", zipped("x" * count if grows else "x"), NIGHT if grows else NIGHT + count)
 

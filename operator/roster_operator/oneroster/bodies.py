@@ -10,6 +10,8 @@ _MAX_RATIO = 400
 _RATIO_FLOOR = 8 * 2**20
 # One read of the wire may hold a thousand times as much: it is unpacked in pieces, and each is judged.
 _PIECE = 2**20
+# What is smaller is put together with its neighbours.
+_CRUMB = 4096
 # gzip's own bytes around a body that does not shrink.
 _FRAME = 65_536
 
@@ -28,6 +30,7 @@ class Body:
         self._inflate = zlib.decompressobj(31) if "gzip" in encoding else None
         self._limit = limit
         self._parts: list[bytes] = []
+        self._crumbs = bytearray()
         self.received = 0
         self.size = 0
 
@@ -54,7 +57,18 @@ class Body:
             self.refuse()
         if self._inflate and self.size > _RATIO_FLOOR and self.size > _MAX_RATIO * self.received:
             raise _broken("unpacks to far more than a roster would")
-        self._parts.append(part)
+        if len(part) >= _CRUMB:
+            self._sweep()
+            self._parts.append(part)
+        else:  # each object costs forty bytes, and a server may send one byte at a time
+            self._crumbs += part
+            if len(self._crumbs) > _PIECE:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        if self._crumbs:
+            self._parts.append(bytes(self._crumbs))
+            self._crumbs.clear()
 
     def refuse(self) -> NoReturn:
         """Raises BodyTooLarge."""
@@ -63,6 +77,11 @@ class Body:
             f"The answer is larger than {self._limit // 1024:,} kB.",
             "Lower the page size; if one page of it is still this large, the server is not sending a roster.",
         )
+
+    def drop(self) -> None:
+        """Lets go of what was kept. An error's traceback holds on to this for longer than anybody needs it."""
+        self._parts.clear()
+        self._crumbs.clear()
 
     def finish(self) -> bytes:
         """The whole body. Raises ConnectionLost when a compressed one was cut."""
@@ -73,6 +92,7 @@ class Body:
                 "Try again; if it stays, ask the vendor: the server or a proxy cuts its answers.",
                 retryable=True,
             )
+        self._sweep()
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
 

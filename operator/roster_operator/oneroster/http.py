@@ -428,13 +428,20 @@ class Client:
         length = headers.get("content-length", "")
         if length.isdigit() and len(length) < 20 and int(length) > max_body:
             body.refuse()
+        try:
+            await self._collect(response, body)
+        except BaseException:
+            body.drop()
+            raise
+        return Response(response.status_code, headers, body.finish(), str(response.url))
+
+    async def _collect(self, response: httpx.Response, body: Body) -> None:
         started = time.monotonic()
         async for chunk in response.aiter_raw():
             body.add(chunk)
             elapsed = time.monotonic() - started
             if elapsed > self._timeouts.grace and body.received < elapsed * self._timeouts.min_rate:
                 raise _timed_out("The server sends its answer too slowly.")
-        return Response(response.status_code, headers, body.finish(), str(response.url))
 
     async def _error_body(self, response: httpx.Response) -> bytes:
         """Of an error only a code is wanted, so a body that is too large or broken is none."""

@@ -81,6 +81,7 @@ class RestSource:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._server.aclose()
+        await asyncio.get_running_loop().shutdown_asyncgens()  # of bodies that were given up in the middle
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:
