@@ -101,7 +101,9 @@ def test_the_operator_understands_every_variable_that_it_is_given(objects: list[
     assert environment.keys() <= known
     assert settings.image.startswith("localhost/roster-operator:")
     bindings = of(objects, "ValidatingAdmissionPolicyBinding")
-    denied = any("approvals" in each["metadata"]["name"] and "Deny" in each["spec"]["validationActions"] for each in bindings)
+    denied = any(
+        "approvals" in each["metadata"]["name"] and "Deny" in each["spec"]["validationActions"] for each in bindings
+    )
     assert settings.approvers_verified is denied
 
 

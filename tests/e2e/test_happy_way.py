@@ -99,7 +99,7 @@ def _rows_are_those_of(district: District, sample: Any) -> None:
 def _tables_show(district: District, sync: Body) -> None:
     """`kubectl get` with the category that shows both."""
     connections = kubectl("-n", district.namespace, "get", "rconn").splitlines()
-    assert " ".join(connections[0].split()) == "NAME PROVIDER VERSION READY REASON LAST SYNC PENDING AGE"
+    assert " ".join(connections[0].split()) == "NAME PROVIDER VERSION READY REASON LAST SYNC NEXT SYNC PENDING AGE"
     assert connections[1].split()[:5] == ["district", "Generic", "1.2", "True", "Tested"]
     syncs = kubectl("-n", district.namespace, "get", "rsync").splitlines()
     assert " ".join(syncs[0].split()) == "NAME CONNECTION MODE PHASE CREATE UPDATE REMOVE INVALID DIGEST AGE"

@@ -92,7 +92,7 @@ def rest_settings(api: ApiSource, secret: SecretValues, policy: Policy) -> RestS
         )
     return RestSettings(
         endpoint=api.endpoint,
-        token_url=api.auth.token_url or "",
+        token_url=api.auth.token_url,
         client_id=secret.need(CLIENT_ID),
         client_secret=secret.need(CLIENT_SECRET),
         version=api.version.value,

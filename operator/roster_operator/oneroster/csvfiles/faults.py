@@ -223,6 +223,7 @@ _HEADER = [
         ("WrongTable", "The file has the header of another file of the standard: it may be a copy under a wrong name."),
         ("MissingHeader", "A required column is missing."),
         ("DuplicateHeader", "A column is there twice."),
+        ("TooManyColumns", "The header has more than 1,000 columns."),
     ),
     *_warnings(
         "Correct the file's header.",

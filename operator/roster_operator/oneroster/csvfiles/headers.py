@@ -11,6 +11,8 @@ from .faults import Finding
 from .tables import ALIASES, TABLES, Column, Kind, Table, Version
 
 METADATA = "metadata."
+# The widest table has two dozen. Each column beyond may be a finding, and is compared with all names.
+_MAX_COLUMNS = 1_000
 
 
 @dataclass
@@ -39,6 +41,9 @@ class Layout:
 def read_header(table: Table, version: Version, cells: Sequence[str], line: int = 1) -> Layout:
     """Finds every column; `usable` says whether that was enough."""
     layout = Layout(table, width=len(cells), line=line)
+    if len(cells) > _MAX_COLUMNS:
+        layout.note("TooManyColumns")
+        return layout
     standard = {column.name: column for column in table.columns}
     unknown: list[tuple[int, str]] = []
     for position, cell in enumerate(cells):

@@ -10,6 +10,7 @@ from .tables import KNOWN, TABLES, Version
 SHOWN = "manifest.csv"
 _VERSIONS: dict[str, Version] = {"1.1": "1.1", "1.1.1": "1.1", "1.2": "1.2", "1.2.0": "1.2", "1.2.1": "1.2"}
 _OTHER = ("manifest.version", "oneroster.version", "source.systemName", "source.systemCode")
+_MAX_PROPERTIES = 1_000
 _MODES = ("absent", "bulk", "delta")
 _PROPERTIES = {name.lower(): name for name in (*_OTHER, *(f"file.{table}" for table in sorted(KNOWN)))}
 
@@ -45,7 +46,7 @@ def read_manifest(rows: Iterable[tuple[int, list[str]]], present: Collection[str
             continue
         if number == 0:
             manifest.note("ManifestHeader", line=line)
-        if len(row) < 2 or any(cell.strip() for cell in row[2:]):
+        if number > _MAX_PROPERTIES or len(row) < 2 or any(cell.strip() for cell in row[2:]):
             manifest.note("ManifestMalformed", line=line)
             return manifest
         _property(manifest, values, name, row[1].strip(), line)
