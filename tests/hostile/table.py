@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from . import json_bodies, oauth, sftp, transport_addresses, transport_answers, transport_wire, values
+from . import (
+    csv_files,
+    json_bodies,
+    oauth,
+    sftp,
+    transport_addresses,
+    transport_answers,
+    transport_wire,
+    values,
+    zip_files,
+)
 from .cases import Case
 
 CASES: list[Case] = [
@@ -12,5 +22,7 @@ CASES: list[Case] = [
     *oauth.CASES,
     *json_bodies.CASES,
     *values.CASES,
+    *csv_files.CASES,
+    *zip_files.CASES,
     *sftp.CASES,
 ]

@@ -24,7 +24,8 @@ from roster_operator.oneroster.oauth2 import Token, exchange
 from roster_operator.oneroster.pagebody import split
 from roster_operator.oneroster.paging import Walk
 
-from .cases import CANARY
+from .bundles import GOOD, ORG, ORGS, ORGS_HEADER, USER, USERS_HEADER, Bundle, csv, manifest, zipped
+from .cases import CANARY, Decoded
 from .strategies import FUZZ, dumped, mutated, names, records, trees
 
 URL = "https://sis.example.org:8443/ims/oneroster/v1p1/orgs?limit=10&offset=0"
@@ -183,3 +184,38 @@ def test_what_was_packed_comes_out(size: int, level: int, step: int, pattern: by
     for start in range(0, len(data), step):
         body.add(data[start : start + step])
     assert body.finish() == sent
+
+
+csv_parts = st.sampled_from(
+    [ORGS_HEADER, USERS_HEADER, ORG, USER, ",", '"', "\r\n", "\n", "\r", "o2,,,x,school,7,", "\0", "\ufeff", "\u202e",
+    "x" * 300,
+     "metadata.a", "name", ";", "\t", "'", "=1"]
+)  # fmt: skip
+
+
+@FUZZ
+@given(mutated(ORGS.encode()) | st.lists(csv_parts, max_size=12).map("".join).map(str.encode) | st.binary(max_size=200))
+def test_files_of_a_bundle(content: bytes) -> None:
+    seen = Bundle({**GOOD, "orgs.csv": content}).observe()
+    assert isinstance(seen.outcome, Decoded)
+    assert CANARY not in seen.shown
+
+
+@FUZZ
+@given(mutated(csv(USERS_HEADER, USER, USER).encode()))
+def test_rows_of_users(content: bytes) -> None:
+    files = {**GOOD, "manifest.csv": manifest(orgs="bulk", users="bulk"), "users.csv": content}
+    assert isinstance(Bundle(files).observe().outcome, Decoded)
+
+
+@FUZZ
+@given(mutated(manifest(orgs="bulk").encode()))
+def test_manifests(content: bytes) -> None:
+    assert isinstance(Bundle({**GOOD, "manifest.csv": content}).observe().outcome, Decoded)
+
+
+@FUZZ
+@given(mutated(zipped(GOOD)) | st.binary(max_size=100))
+def test_zips(data: bytes) -> None:
+    """Whatever is read of a zip is what was put in, for each entry has a checksum."""
+    assert isinstance(Bundle(data=lambda: data).observe().outcome, Decoded)

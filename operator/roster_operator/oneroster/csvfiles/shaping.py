@@ -50,9 +50,11 @@ class CsvDecoder:
         if data[:1] == b"!":
             return self._marked(data)
         decoded = self._decode(data)
-        return self._completed(decoded) if self._expected and decoded.record is not None else decoded
+        return self._completed(decoded) if self._expected else decoded
 
     def _completed(self, decoded: Decoded) -> Decoded:
+        if decoded.record is None:
+            return decoded
         missed = [field for field, name in self._expected if getattr(decoded.record, name) is None]
         if not missed:
             return decoded
