@@ -32,3 +32,52 @@ def test_a_delta_takes_what_changed_and_removes_what_is_marked(district: Distric
         "select remove_after_days, history_days from roster.tenant where tenant = %s", district.tenant
     )
     assert kept == [(30, 90)]
+
+
+def test_scope_omitted_fields_and_roles_reach_the_rows_and_narrowing_is_held(district: District) -> None:
+    district.open()
+    district.connect(
+        scope={"roles": ["student", "teacher", "aide", "staff"]},
+        fields={"omit": ["users.phone", "users.email", "demographics"]},
+        roleMapping={"counselor": "aide"},
+    )
+    district.merged()
+    rows = district.ground.database.rows
+    users = "from roster.users where tenant = %s and status = 'active'"
+    assert rows(f"select count(*) {users} and (phone is not null or email is not null)", district.tenant) == [(0,)]
+    assert district.count("demographics") == 0
+    roles = {role for (role,) in rows(f"select distinct role {users}", district.tenant)}
+    assert {"student", "teacher"} <= roles <= {"student", "teacher", "aide"}
+
+    # A narrower scope takes people away. They are no people who vanished, and a person has to look.
+    before = district.count("users")
+    district.connect(scope={"roles": ["teacher"]}, fields={"omit": ["users.phone", "users.email", "demographics"]})
+    narrowed = district.sync("narrowed")
+    plan = narrowed.until("Blocked")["status"]["plan"]
+    assert plan["removals"]["unexplained"] == 0
+    assert plan["removals"]["outOfScope"] == plan["totals"]["deactivate"] > 0
+    assert {hit["limit"] for hit in plan["limits"]} == {"deactivate"}
+    assert district.count("users") == before
+    narrowed.patch(approvedPlan=plan["digest"])
+    narrowed.until("Merged")
+    assert {role for (role,) in rows(f"select distinct role {users}", district.tenant)} == {"teacher"}
+
+
+def test_a_limit_on_ids_in_use_holds_a_single_removal(district: District) -> None:
+    district.open()
+    district.merged()
+    database = district.ground.database
+    for (sourced_id,) in database.rows("select sourced_id from roster.users where tenant = %s", district.tenant):
+        database.rows(
+            "insert into roster.reference_use (tenant, entity, sourced_id, purpose, registered_by)"
+            " values (%s, 'users', %s, 'test plan', session_user) returning 1",
+            district.tenant,
+            sourced_id,
+        )
+    district.becomes("one-percent")
+    held = district.sync("held")
+    plan = held.until("Blocked")["status"]["plan"]
+    assert [hit["limit"] for hit in plan["limits"]] == ["inUse"]
+    assert "the application uses" in str(held.body["status"]["conditions"])
+    allowed = district.sync("allowed", limits={"inUse": 1000})
+    allowed.until("AwaitingApproval")
