@@ -9,6 +9,8 @@ import zipfile
 from collections.abc import Callable, Iterable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from roster_operator.oneroster.csvfiles.faults import FAULTS
 from roster_operator.oneroster.csvfiles.report import KEPT, Report
@@ -92,6 +94,7 @@ CASES: list[tuple[str, int, str, str, str]] = [
     ("classes.csv", 2, "termSourcedIds", "nothing", "DanglingReference"),
     ("classes.csv", 2, "classType", "Scheduled", "VocabularyCase"),
     ("classes.csv", 2, "schoolSourcedId", "ORG00001", "SchoolNotASchool"),
+    ("classes.csv", 2, "subjectCodes", "1,2,3", "SubjectsDiffer"),
     ("enrollments.csv", 9, "classSourcedId", "nothing", "DanglingReference"),
     ("enrollments.csv", 9, "userSourcedId", "nobody", "DanglingReference"),
     ("enrollments.csv", 9, "beginDate", "2027-13-01", "BadDate"),
@@ -290,6 +293,33 @@ def test_memory_is_bounded_where_every_row_is_wrong_in_another_way() -> None:
         tracemalloc.stop()
     assert report.counts["UnknownVocabulary", "orgs.csv"] == 100_000
     assert peak < 64 * 2**20
+
+
+def test_metadata_that_are_too_large_are_told() -> None:
+    def change(files: Files) -> None:
+        files["orgs.csv"][0] += "," + ",".join(f"metadata.m{n}" for n in range(10))
+        files["orgs.csv"][2] += f",{'x' * 1_900}" * 10
+
+    found = [each for each in changed(change=change).findings if each.code == "MetadataTooLarge"]
+    assert [(each.file, each.line) for each in found] == [("orgs.csv", 3)]
+
+
+@given(st.dictionaries(st.sampled_from(["users", "orgs", "roles", "enrollments", "manifest"]), st.binary(max_size=400)),
+       st.integers(0, 3), st.binary(max_size=60))  # fmt: skip
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_make_it_raise(files: dict[str, bytes], seed: int, junk: bytes) -> None:
+    held = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(RAW["1.2"])) as source, zipfile.ZipFile(held, "w") as file:
+        for name in source.namelist():
+            short = name.removesuffix(".csv")
+            # As a whole, or after a true header, where the rows come to be read.
+            true = source.read(name)
+            data = files.get(short, true)
+            file.writestr(
+                name, data if seed == 0 or short == "manifest" else true.splitlines()[0] + b"\n" + data + junk
+            )
+    report = validate(held)
+    assert all(finding.sentence for finding in report.findings)
 
 
 def test_no_meaning_holds_more_than_is_known_beforehand() -> None:

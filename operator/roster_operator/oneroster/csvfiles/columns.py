@@ -4,7 +4,18 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import repeat
 
-from roster_operator.oneroster.values import BOOLEANS, MAX_ID, MAX_RECORD_BYTES, MAX_TEXT, STATUSES, known, stamp
+import msgspec
+
+from roster_operator.oneroster.values import (
+    BOOLEANS,
+    MAX_ID,
+    MAX_METADATA_BYTES,
+    MAX_RECORD_BYTES,
+    MAX_TEXT,
+    STATUSES,
+    known,
+    stamp,
+)
 
 from .cells import date_cell, items, user_ids
 from .faults import Finding
@@ -36,6 +47,8 @@ class FileCheck:
         self._judges = {column.name: judge for _, column in self._columns if (judge := _judge(column))}
         self._good: dict[str, set[str]] = {name: {""} for name in self._judges}
         self._periods = [pair for pair in _PERIODS if all(name in layout.at for name in pair)]
+        pair = layout.at.get("subjects"), layout.at.get("subjectCodes")
+        self._subjects = (pair[0], pair[1]) if pair[0] is not None and pair[1] is not None else None
         self._good_periods: set[tuple[str, str]] = set()
         self._parted: dict[str, tuple[int, ...]] = {}
         self._told: set[str] = set()
@@ -57,6 +70,9 @@ class FileCheck:
             self._status(cells[self._layout.at["status"]])
         for begin, end in self._periods:
             self._period(cells[self._layout.at[begin]], cells[self._layout.at[end]], part.lines, end)
+        if self._subjects is not None:
+            subjects, codes = self._subjects
+            self._subject_codes(cells[subjects], cells[codes], part.lines)
         if part.long:
             self._lengths(part, cells)
 
@@ -162,6 +178,11 @@ class FileCheck:
                 if pair in odd:
                     self._add("EndBeforeBegin", line, column)
 
+    def _subject_codes(self, subjects: _Cells, codes: _Cells, lines: Sequence[int]) -> None:
+        for subject, code, line in zip(subjects, codes, lines, strict=True):
+            if code and len(items(subject)) != len(items(code)):
+                self._add("SubjectsDiffer", line, "subjectCodes")
+
     def _lengths(self, part: Rows, cells: list[_Cells]) -> None:
         for at, column in self._columns:
             limit, code = (MAX_ID, "IdTooLong") if column.kind in (Kind.ID, Kind.REF) else (MAX_TEXT, "TextTooLong")
@@ -172,6 +193,9 @@ class FileCheck:
         for row, line in zip(part.rows, part.lines, strict=True):
             if sum(map(len, row)) > MAX_RECORD_BYTES:
                 self._add("RecordTooLarge", line)
+            metadata = {name: row[at] for at, name in self._layout.metadata if row[at]}
+            if metadata and len(msgspec.json.encode(metadata)) > MAX_METADATA_BYTES:
+                self._add("MetadataTooLarge", line)
 
 
 def _turned(begin: str, end: str) -> bool:
