@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from . import logins
 from .database import connect
 from .errors import StoreError
 from .runs import database_id, jsonb
@@ -64,7 +65,7 @@ def person(
 def district(owner_url: str, tenant: str, *, by: str, reason: str | None = None) -> Receipt:
     """Erase a tenant: every row of it, what is staged, and its two logins. Raises StoreError(TenantUnknown)."""
     with connect(owner_url) as conn, conn.transaction():
-        logins = _lock(conn, tenant)
+        pair = _lock(conn, tenant)
         _end_staged(conn, tenant, discard=True)
         tables = conn.execute(
             "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant'"
@@ -76,10 +77,8 @@ def district(owner_url: str, tenant: str, *, by: str, reason: str | None = None)
             ).rowcount
             for (table,) in tables
         }
-        for login in logins:
-            role, database = sql.Identifier(login), sql.Identifier(conn.info.dbname)
-            conn.execute(sql.SQL("revoke connect on database {} from {}").format(database, role))
-            conn.execute(sql.SQL("drop role {}").format(role))
+        for login in pair:
+            logins.drop(conn, login)
         return _receipt(conn, tenant, "tenant", "", {table: n for table, n in rows.items() if n}, by, reason)
 
 

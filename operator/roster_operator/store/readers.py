@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
-
+from . import logins
 from .database import connect
 from .errors import StoreError
-from .tenants import url_for
 
 _LOGIN = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
@@ -45,14 +42,7 @@ def create(owner_url: str, login: str, seen: Sequence[str] | None, *, host: str 
                     "TenantUnknown", "One of the tenants does not exist.", "`roster tenant list` shows them."
                 )
             conn.execute("insert into roster.reader_tenant (login, tenant) values (%s, %s)", (login, tenant))
-        password = secrets.token_urlsafe(24)
-        # The verifier, not the password, goes over the wire and into the server's log.
-        verifier = conn.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
-        role = sql.Identifier(login)
-        conn.execute(sql.SQL("create role {} login password {}").format(role, sql.Literal(verifier)))
-        conn.execute(sql.SQL("grant roster_reader to {}").format(role))
-        conn.execute(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(conn.info.dbname), role))
-        return url_for(owner_url, conn, login, password, host)
+        return logins.create(conn, owner_url, login, "roster_reader", host)
 
 
 def listing(owner_url: str) -> list[Reader]:
@@ -70,6 +60,4 @@ def drop(owner_url: str, login: str) -> None:
     with connect(owner_url) as conn, conn.transaction():
         if not conn.execute("delete from roster.reader where login = %s", (login,)).rowcount:
             raise StoreError("ReaderUnknown", "There is no such reader.", "`roster reader list` shows them.")
-        role = sql.Identifier(login)
-        conn.execute(sql.SQL("revoke connect on database {} from {}").format(sql.Identifier(conn.info.dbname), role))
-        conn.execute(sql.SQL("drop role {}").format(role))
+        logins.drop(conn, login)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
-import psycopg
-from psycopg import conninfo, sql
-
+from . import logins
 from .database import connect
 from .errors import StoreError
 from .runs import database_id
@@ -63,22 +59,11 @@ def create(owner_url: str, tenant: str, *, rotate: bool = False, host: str | Non
                 "insert into roster.tenant (tenant, stage_login, merge_login) values (%s, %s, %s)",
                 (tenant, stage_login, merge_login),
             )
-        urls: list[str] = []
-        for login, group in ((stage_login, "roster_stager"), (merge_login, "roster_merger")):
-            password = secrets.token_urlsafe(24)
-            # The verifier, not the password, goes over the wire and into the server's log.
-            verifier = conn.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
-            # An owner who is no superuser may not even repeat that a role is none.
-            statement = "alter role {} password {}" if known else "create role {} login password {}"
-            conn.execute(sql.SQL(statement).format(sql.Identifier(login), sql.Literal(verifier)))
-            if not known:
-                conn.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(login)))
-                conn.execute(
-                    sql.SQL("grant connect on database {} to {}").format(
-                        sql.Identifier(conn.info.dbname), sql.Identifier(login)
-                    )
-                )
-            urls.append(url_for(owner_url, conn, login, password, host))
+        pair = ((stage_login, "roster_stager"), (merge_login, "roster_merger"))
+        urls = [
+            logins.rotate(conn, owner_url, login, host) if known else logins.create(conn, owner_url, login, group, host)
+            for login, group in pair
+        ]
     return Logins(*urls)
 
 
@@ -112,26 +97,3 @@ def login_names(database: str, tenant: str) -> tuple[str, str]:
     slug = re.sub(r"[^a-z0-9]+", "_", tenant.lower())[:32].strip("_")
     mark = hashlib.sha256(f"{database}/{tenant}".encode()).hexdigest()[:10]
     return f"roster_{slug}_{mark}_stage", f"roster_{slug}_{mark}_merge"
-
-
-def url_for(owner_url: str, conn: psycopg.Connection, login: str, password: str, elsewhere: str | None) -> str:
-    """The owner's URL with another login: same host (unless `elsewhere`), port, database and TLS settings."""
-    parts = conninfo.conninfo_to_dict(owner_url)
-    keep = {k: str(v) for k, v in parts.items() if k in {"sslmode", "sslrootcert"} and v is not None}
-    host = str(parts.get("host") or conn.info.host)
-    if host.startswith("/"):
-        keep["host"], authority = host, ""
-    else:
-        authority = f"[{host}]" if ":" in host else host
-    port = parts.get("port") or conn.info.port
-    if elsewhere:
-        keep.pop("host", None)
-        authority = elsewhere if ":" in elsewhere else f"{elsewhere}:{port}"
-    elif authority:
-        authority = f"{authority}:{port}"
-    else:
-        keep["port"] = str(port)
-    query = "&".join(f"{k}={quote(v, safe='')}" for k, v in keep.items())
-    database = quote(conn.info.dbname, safe="")
-    base = f"postgresql://{quote(login, safe='')}:{quote(password, safe='')}@{authority}/{database}"
-    return f"{base}?{query}" if query else base
