@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from . import logins
+from . import endings, logins
 from .database import connect
 from .errors import StoreError
 from .runs import database_id, jsonb
@@ -94,23 +94,14 @@ def _lock(conn: psycopg.Connection, tenant: str) -> tuple[str, str]:
 
 
 def _end_staged(conn: psycopg.Connection, tenant: str, *, discard: bool) -> None:
-    waiting = conn.execute(
-        "select run from roster.sync_run where tenant = %s and state in ('Staging', 'Sealed', 'Staged') for update",
-        (tenant,),
-    ).fetchall()
+    waiting = endings.staged(conn, tenant)
     if waiting and not discard:
         raise StoreError(
             "StagedSyncsWait",
             f"{len(waiting)} syncs of this district are staged, and may hold the person.",
             "Decide on them first, or have them discarded with --discard-staged.",
         )
-    for (run,) in waiting:
-        conn.execute("select roster.drop_stage(%s, %s)", (tenant, run))
-        conn.execute(
-            "update roster.sync_run set state = 'Discarded', discard_reason = 'erased', ended_at = now()"
-            " where tenant = %s and run = %s",
-            (tenant, run),
-        )
+    endings.end(conn, tenant, waiting, "erased")
 
 
 def _receipt(

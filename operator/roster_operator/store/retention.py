@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from .database import connect, scalar
+from . import endings
+from .database import connect
 from .tables import TABLES
 
 
@@ -45,9 +46,10 @@ def reap(owner_url: str, *, staged_days: int = 30) -> list[Reaped]:
 
 def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_history: int, staged_days: int) -> Reaped:
     with conn.transaction():
-        if not scalar(conn, "select pg_try_advisory_xact_lock(hashtextextended('roster/' || %s, 0))", tenant):
+        if not _locked(conn, tenant):
             return Reaped(tenant, busy=True)
-        stages = _overdue(conn, tenant, staged_days)
+        overdue = endings.staged(conn, tenant, days=staged_days)
+        endings.end(conn, tenant, overdue, "overdue")
         rows: dict[str, int] = {}
         for table in TABLES:
             gone = conn.execute(
@@ -76,24 +78,20 @@ def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_histo
             " and ended_at < now() - make_interval(days => %s)",
             (tenant, keep_history),
         ).rowcount
-    return Reaped(tenant, rows, history, runs, stages)
+    return Reaped(tenant, rows, history, runs, len(overdue))
 
 
-def _overdue(conn: psycopg.Connection, tenant: str, days: int) -> int:
-    """Ends the runs that wait for too long, and those whose worker never came back."""
-    found = conn.execute(
-        "select run from roster.sync_run where tenant = %s and state in ('Staging', 'Sealed', 'Staged')"
-        " and started_at < now() - make_interval(days => %s) for update",
-        (tenant, days),
-    ).fetchall()
-    for (run,) in found:
-        conn.execute("select roster.drop_stage(%s, %s)", (tenant, run))
-        conn.execute(
-            "update roster.sync_run set state = 'Discarded', discard_reason = 'overdue', ended_at = now()"
-            " where tenant = %s and run = %s",
-            (tenant, run),
-        )
-    return len(found)
+def _locked(conn: psycopg.Connection, tenant: str) -> bool:
+    """Takes the tenant's lock, if nobody merges or discards at this moment."""
+    try:
+        # A savepoint: a lock that is not had would end the whole transaction.
+        with conn.transaction():
+            conn.execute("set local lock_timeout = '50ms'")
+            conn.execute("select roster.lock_tenant(%s)", (tenant,))
+            conn.execute("set local lock_timeout = default")
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
 
 
 def _orphans(conn: psycopg.Connection) -> None:
