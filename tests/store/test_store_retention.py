@@ -10,7 +10,7 @@ from tests.store.fixtures import Roster, run_name
 from tests.store.staging import merge_orgs, stage_orgs
 from tests.store.test_store_application import add, reading, school_day
 
-from roster_operator.store import access, erase, retention, runs, tenants
+from roster_operator.store import access, erase, manual, retention, runs, tenants
 from roster_operator.store.errors import StoreError
 from roster_operator.store.stage import Stage
 
@@ -72,6 +72,19 @@ def test_history_goes_after_its_days_and_the_ledger_of_merges_stays(roster: Rost
     kept = roster.ask("select data_version from roster.change_log where tenant = %s", roster.key())
     assert kept == [(2,)]
     assert roster.ask("select state from roster.sync_run where tenant = %s", roster.key()) == [("Merged",), ("Merged",)]
+
+
+def test_the_history_of_what_was_changed_by_hand_goes_too(roster: Roster) -> None:
+    school_day(roster)
+    url, key = roster.database.owner_url, roster.key()
+    old = manual.add(url, key, manual.Student("Noor", "Haddad", "s1", classes=("c-now",)), by="ada", reason="why")
+    roster.ask("update roster.manual_change set changed_at = now() - interval '401 days' where tenant = %s returning 1",
+               key)  # fmt: skip
+    young = manual.add(url, key, manual.Student("Mia", "Lind", "s1"), by="ada")
+    assert reaped(roster).history == 2
+    assert roster.ask("select sourced_id from roster.change_log where tenant = %s", key) == [(young,)]
+    assert roster.one("select count(*) from roster.manual_change where tenant = %s", key) == 1
+    assert {old, young} <= set(roster.snapshot()["users"]), "the people themselves stay"
 
 
 def test_a_run_that_nobody_decides_on_ends_and_tables_of_no_run_are_dropped(roster: Roster) -> None:

@@ -68,11 +68,19 @@ def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_histo
         )
         conn.execute("delete from roster.reference_use where tenant = %s and used_until < current_date", (tenant,))
         conn.execute("select roster.expire_uploads(%s)", (tenant,))
-        history = conn.execute(
-            "delete from roster.change_log l using roster.sync_run r where l.tenant = %s and r.tenant = l.tenant"
-            " and r.run = l.run and r.merged_at < now() - make_interval(days => %s)",
+        # What was changed by hand has its own ledger beside that of the runs.
+        history = sum(
+            conn.execute(
+                f"delete from roster.change_log l using roster.{ledger} r where l.tenant = %s and r.tenant = l.tenant"
+                f" and r.run = l.run and r.{ended} < now() - make_interval(days => %s)".encode(),
+                (tenant, keep_history),
+            ).rowcount
+            for ledger, ended in (("sync_run", "merged_at"), ("manual_change", "changed_at"))
+        )
+        conn.execute(
+            "delete from roster.manual_change where tenant = %s and changed_at < now() - make_interval(days => %s)",
             (tenant, keep_history),
-        ).rowcount
+        )
         runs = conn.execute(
             "delete from roster.sync_run where tenant = %s and state in ('Failed', 'Discarded')"
             " and ended_at < now() - make_interval(days => %s)",
