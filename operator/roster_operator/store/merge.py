@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import checks, profile, runs
+from . import findings, runs
 from . import plan as plans
 from .errors import DiscardedError, NotStagedError, StoreError
 from .tables import TABLES, Table
@@ -99,7 +99,7 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
         plan = replace(plans.compute(conn, run), checks=before.checks, profile=before.profile)
         if plan.digest != digest:
             if plan.digest != run.digest:
-                plan = replace(plan, checks=checks.run(conn, run), profile=profile.run(conn, run).to_dict())
+                plan = findings.added(conn, run, plan)
                 conn.execute(
                     "select roster.record_new_plan(%s, %s, %s, %s, %s)",
                     (run.run, plan.digest, runs.jsonb(plan.to_dict()), runs.jsonb(plan.issues), plan.base_version),

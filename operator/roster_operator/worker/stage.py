@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -14,7 +14,7 @@ from roster_operator.api.limits import LimitHit, Limits
 from roster_operator.oneroster.choices import EVERYTHING, Choices
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.source import Source
-from roster_operator.store import checks, origins, profile, runs
+from roster_operator.store import findings, origins, runs
 from roster_operator.store import plan as plans
 from roster_operator.store.errors import DiscardedError, FencedError, StoreError, translated
 from roster_operator.store.plan import Plan
@@ -95,9 +95,7 @@ def stage(
         run = runs.get(conn, name.run)
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
-            plan = replace(
-                plans.compute(conn, run), checks=checks.run(conn, run), profile=profile.run(conn, run).to_dict()
-            )
+            plan = findings.added(conn, run, plans.compute(conn, run))
         plans.record(conn, run, plan)
     except BaseException as error:
         # The connection may be what failed; a newer attempt or a discard cleans up then.
