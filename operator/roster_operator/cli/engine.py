@@ -13,20 +13,19 @@ import psycopg
 
 from roster_operator.api.sync import Mode
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestReport
+from roster_operator.oneroster.csvfiles.source import CsvSource
 from roster_operator.store import merge as merging
 from roster_operator.store import migrate, review, runs, tenants, uploads
-from roster_operator.store.cursors import wanted_delta
 from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.uploads import Upload
 from roster_operator.worker import check
-from roster_operator.worker.choices import choices_of
 from roster_operator.worker.failures import WorkerError
-from roster_operator.worker.files import open_bundle
 from roster_operator.worker.inputs import SecretValues
 from roster_operator.worker.pull import Progress
-from roster_operator.worker.sources import open_for_test, open_source
-from roster_operator.worker.stage import Staged, recorded, stage
+from roster_operator.worker.sources import open_for_test
+from roster_operator.worker.stage import Staged, recorded
+from roster_operator.worker.staging import stage_connection
 
 from .embedded import default_database
 from .manifests import Connection
@@ -61,7 +60,7 @@ class Engine:
         if csv is None or csv.upload is None:
             raise WorkerError("UploadNotExpected", "The connection takes no uploads.", "Set spec.csv.upload.")
         with bundle.open("rb") as file:
-            with open_bundle(file):
+            with CsvSource(file):
                 pass
             with connect(self.stage_url) as conn:
                 # Not claimed: the tenant may be a cluster's, and the upload for a sync there.
@@ -78,17 +77,23 @@ class Engine:
     ) -> tuple[RunName, Staged]:
         """Pull and stage under a new run. upload: the digest of the zip, for connections that take uploads."""
         started = datetime.now(UTC)
-        choices = choices_of(self.connection.spec)
+        spec = self.connection.spec
         title = f"{self.connection.name}-{started:%Y%m%d-%H%M%S}"
         name = RunName(uuid.uuid4(), LOCAL, self.connection.namespace, title, mode.value)
         with connect(self.stage_url) as conn:
             self._claim(conn)
-            retention = self.connection.spec.retention
-            runs.set_retention(conn, retention.remove_after_days, retention.history_days)
-            delta = wanted_delta(conn, name.mode)
-            spec, limits = self.connection.spec, self.connection.spec.limits
-            with open_source(spec, secret, self.policy, conn, delta=delta, upload=upload) as opened:
-                staged = stage(opened.source, conn, name, 1, limits, progress, choices, opened.origin)
+            runs.set_retention(conn, spec.retention.remove_after_days, spec.retention.history_days)
+            staged = stage_connection(
+                conn,
+                name,
+                spec,
+                secret,
+                self.policy,
+                attempt=1,
+                limits=spec.limits,
+                progress=progress,
+                upload=upload,
+            )
             return name, staged
 
     def runs(self, limit: int) -> list[Run]:

@@ -24,7 +24,6 @@ from roster_operator.api.task import (
     WorkerTask,
 )
 from roster_operator.store import runs
-from roster_operator.store.cursors import wanted_delta
 from roster_operator.store.database import connect
 from roster_operator.store.errors import AlreadyStagedError
 from roster_operator.store.merge import PlanChanged, merge
@@ -33,13 +32,13 @@ from roster_operator.store.profile import Profile
 from roster_operator.store.runs import RunName
 
 from . import check
-from .choices import choices_of
 from .decisions import beyond
 from .failures import WorkerError, failure_of
 from .inputs import MountedSecret, mounted_source_secret
 from .progress import ProgressLines
-from .sources import open_for_test, open_source
-from .stage import AlreadyMerged, Staged, answer_before, stage
+from .sources import open_for_test
+from .stage import AlreadyMerged, Staged, answer_before
+from .staging import stage_connection
 
 T = TypeVar("T")
 
@@ -83,16 +82,20 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
         if result is None:
-            choices, progress = choices_of(spec), ProgressLines()
-            delta = wanted_delta(conn, name.mode)
-            secret, upload = mounted_source_secret(sis, spec.secret()), task.sync.upload if task.sync else None
-            with open_source(spec, secret, task.policy, conn, delta=delta, upload=upload) as opened:
-                try:
-                    result = stage(
-                        opened.source, conn, name, task.attempt, task.limits, progress, choices, opened.origin
-                    )
-                except AlreadyStagedError:
-                    result = answer_before(conn, name, task.limits)
+            try:
+                result = stage_connection(
+                    conn,
+                    name,
+                    spec,
+                    mounted_source_secret(sis, spec.secret()),
+                    task.policy,
+                    attempt=task.attempt,
+                    limits=task.limits,
+                    progress=ProgressLines(),
+                    upload=task.sync.upload if task.sync else None,
+                )
+            except AlreadyStagedError:
+                result = answer_before(conn, name, task.limits)
         version = runs.data_version(conn)
     if isinstance(result, AlreadyMerged):
         summary = _summary(task, Outcome.ALREADY_MERGED)
