@@ -17,9 +17,10 @@ from tests.support.admission import Answer, Body, People, Person
 from tests.support.apiserver import ApiServer
 from tests.support.jobs import until
 
+from roster_operator.api.kinds import CONNECTION
 from roster_operator.api.task import Step
 from roster_operator.controller.jobs import Owner, build
-from roster_operator.controller.objects import CONNECTION, Connection
+from roster_operator.controller.objects import Connection
 from roster_operator.controller.tasks import task_of_test
 
 BY = "roster-operator.io/approved-by"

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+from roster_operator.api.kinds import Kind
 from roster_operator.controller.client import Api, ApiError
-from roster_operator.controller.objects import Body, Kind
+from roster_operator.controller.objects import Body
 
 
 class Killed(BaseException):

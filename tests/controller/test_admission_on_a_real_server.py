@@ -18,7 +18,7 @@ from tests.controller.admission_world import (
 from tests.support import admission
 from tests.support.admission import Answer, Body, Person
 
-from roster_operator.controller.objects import SCHEDULED_AT
+from roster_operator.api.kinds import SCHEDULED_AT
 
 pytestmark = pytest.mark.apiserver
 

@@ -19,13 +19,13 @@ from tests.controller.values import NOW, SETTINGS, connection_body, hit, ready, 
 from tests.support.jobs import DIGESTS
 
 from roster_operator.api import sync as api_sync
+from roster_operator.api.kinds import STAGED_FINALIZER
 from roster_operator.api.sync import Phase
 from roster_operator.api.task import WorkerTask
 from roster_operator.controller.client import ApiError
 from roster_operator.controller.context import Context
 from roster_operator.controller.events import Recorder
 from roster_operator.controller.metrics import Metrics
-from roster_operator.controller.objects import STAGED_FINALIZER
 from roster_operator.controller.queue import Again, Key
 from roster_operator.controller.slots import Slots
 from roster_operator.controller.sync_reconciler import reconcile_sync

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.controller.values import NOW, SETTINGS, A, connection_body, hit, metadata, published, ready, stamp
 
+from roster_operator.api.kinds import SCHEDULED_AT
 from roster_operator.api.sync import Mode, RosterSyncSpec
 from roster_operator.controller.approval import Verdict, judge
 from roster_operator.controller.automation import Automation, automation_of, hold_of, jitter
 from roster_operator.controller.connection_life import Step, TestSnapshot
 from roster_operator.controller.connection_status import Observed, next_status
 from roster_operator.controller.lifecycle import Fact, State
-from roster_operator.controller.objects import SCHEDULED_AT, Connection, Sync
+from roster_operator.controller.objects import Connection, Sync
 from roster_operator.controller.observe import Snapshot, facts_of
 from roster_operator.controller.schedule import zone_of
 from roster_operator.controller.scheduled import HISTORY, beyond_history, manifest, sync_name

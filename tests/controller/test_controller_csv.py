@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tests.controller.values import SETTINGS, A, connection, sync
 
+from roster_operator.api.kinds import CONNECTION, SYNC
 from roster_operator.api.task import Step, WorkerTask
 from roster_operator.controller.jobs import Owner, build
-from roster_operator.controller.objects import CONNECTION, SYNC
 from roster_operator.controller.settings import Settings
 from roster_operator.controller.tasks import sync_task, task_of_test
 

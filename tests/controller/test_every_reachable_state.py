@@ -24,12 +24,13 @@ from tests.controller.fake_api import FakeApi, Killed
 from tests.controller.values import NOW, SETTINGS, connection_body, hit, ready, stamp
 from tests.support.jobs import DIGESTS
 
+from roster_operator.api.kinds import Kind
 from roster_operator.api.sync import FINAL, WAITING, Phase
 from roster_operator.controller.context import Context
 from roster_operator.controller.events import Recorder
 from roster_operator.controller.lifecycle import State
 from roster_operator.controller.metrics import Metrics
-from roster_operator.controller.objects import Body, Kind, Sync
+from roster_operator.controller.objects import Body, Sync
 from roster_operator.controller.observe import is_closing, state_of
 from roster_operator.controller.queue import Again, Key
 from roster_operator.controller.slots import Slots

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.controller.values import NOW, SETTINGS, A, connection, sync
 
 from roster_operator.api.connection import RosterConnectionSpec
+from roster_operator.api.kinds import CONNECTION, SYNC
 from roster_operator.api.sync import Approval
 from roster_operator.api.task import Step, WorkerTask
 from roster_operator.controller.jobs import Owner, build, job_name, job_name_of_test, label_value
-from roster_operator.controller.objects import CONNECTION, SYNC, Meta
+from roster_operator.controller.objects import Meta
 from roster_operator.controller.tasks import sync_task, task_of_test
 
 Body = dict[str, Any]

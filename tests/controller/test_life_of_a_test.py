@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.controller.values import NOW, SETTINGS, A, connection, connection_body, metadata, ready, stamp
 
+from roster_operator.api.connection import find
 from roster_operator.api.sync import Failure, Phase
 from roster_operator.api.task import Outcome, TestReport, WorkerSummary
 from roster_operator.api.task import Step as JobStep
@@ -20,7 +21,7 @@ from roster_operator.controller.connection_life import (
     trigger,
 )
 from roster_operator.controller.connection_status import Observed, next_status
-from roster_operator.controller.objects import Connection, find, parse_duration
+from roster_operator.controller.objects import Connection, parse_duration
 from roster_operator.controller.results import JobKind, JobState
 from roster_operator.controller.view import SyncRecord
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.controller.values import NOW, A, B, metadata, stamp
 
-from roster_operator.controller.objects import STAGED_FINALIZER, Sync
+from roster_operator.api.kinds import STAGED_FINALIZER
+from roster_operator.controller.objects import Sync
 from roster_operator.controller.queue import Key
 from roster_operator.controller.siblings import Rival, rival_of
 from roster_operator.controller.view import View

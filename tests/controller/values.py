@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from roster_operator.api.kinds import STAGED_FINALIZER
 from roster_operator.api.sync import PublishedPlan
-from roster_operator.controller.objects import STAGED_FINALIZER, Connection, Sync
+from roster_operator.controller.objects import Connection, Sync
 from roster_operator.controller.settings import Settings
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)

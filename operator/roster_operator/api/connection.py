@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -82,6 +83,11 @@ class Condition(Observed):
     message: Annotated[str, Field(max_length=1024, pattern=r"^[ -~]*$")] = ""
     last_transition_time: datetime
     observed_generation: int | None = None
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """The condition of this type, if it is there."""
+    return next((condition for condition in conditions if condition.type == kind), None)
 
 
 class PendingPlan(Observed):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
@@ -30,6 +31,15 @@ class ScopedEntity(StrEnum):
     USERS = "users"
     ENROLLMENTS = "enrollments"
     DEMOGRAPHICS = "demographics"
+
+
+T = TypeVar("T")
+
+
+def in_order(rows: Mapping[str, T]) -> list[tuple[str, T]]:
+    """What is kept by entity, in the standard's order; what is not of it last, by name."""
+    order = {entity.value: at for at, entity in enumerate(ScopedEntity)}
+    return sorted(rows.items(), key=lambda row: (order.get(row[0], len(order)), row[0]))
 
 
 class Scope(Model):

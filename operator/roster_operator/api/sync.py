@@ -114,6 +114,23 @@ class EntityCounts(Observed):
     out_of_scope: int = Field(default=0, description="Records that the source showed and that scope leaves out.")
     withheld: int = Field(default=0, description="Records that would go, had the pull been proved complete.")
 
+    @property
+    def effects(self) -> str:
+        """What a merge does by these counts, as the end of a sentence that begins with "it"."""
+        parts = [
+            f"{verb} {amount:,}"
+            for verb, amount in (
+                ("creates", self.create),
+                ("updates", self.update),
+                ("deactivates", self.deactivate),
+                ("reactivates", self.reactivate),
+            )
+            if amount
+        ]
+        if not parts:
+            return "changes nothing"
+        return (", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]) + " records"
+
 
 class Removals(Observed):
     """Deactivations by cause. `explained`: the source marks them as tobedeleted; `outOfScope`: the connection's scope
@@ -153,6 +170,11 @@ class PlanSummary(Observed):
     new_privileged: int = Field(
         default=0, description="People who would newly be a principal or an administrator of any kind."
     )
+
+    def summed(self) -> EntityCounts:
+        """The counts of all entities together."""
+        rows = self.entities.values()
+        return EntityCounts(**{name: sum(getattr(row, name) for row in rows) for name in EntityCounts.model_fields})
 
 
 class PublishedPlan(PlanSummary):

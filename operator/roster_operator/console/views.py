@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 import yaml
 
-from roster_operator.api.connection import Condition
+from roster_operator.api.connection import find
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.model import API_VERSION, GROUP
+from roster_operator.api.scope import in_order
 from roster_operator.api.sync import EntityCounts, Phase, PlanSummary
 
 from .resources import Connection, Sync
@@ -20,7 +21,6 @@ from .resources import Connection, Sync
 # Not kubectl's own: Flux removes what a manager with a name like that has set.
 FIELD_MANAGER = "roster-console"
 
-_ENTITY_ORDER = ("orgs", "academicSessions", "courses", "classes", "users", "enrollments", "demographics")
 # A column's heading is the field's name in EntityCounts, with a word people know.
 COLUMNS = (
     ("received", "Received"),
@@ -81,11 +81,6 @@ def phase_tone(sync: Sync) -> str:
     return _PHASES[sync.status.phase][1]
 
 
-def condition(conditions: Sequence[Condition], kind: str) -> Condition | None:
-    """The condition of this type, if it is there."""
-    return next((item for item in conditions if item.type == kind), None)
-
-
 def needs(connections: Sequence[Connection], syncs: Sequence[Sync]) -> list[Need]:
     """What needs a person: held syncs, waiting ones, failed newest ones, connections that do not work."""
     found: list[Need] = []
@@ -100,7 +95,7 @@ def needs(connections: Sequence[Connection], syncs: Sequence[Sync]) -> list[Need
             since = sync.status.times.finished or sync.metadata.creation_timestamp
             found.append(_of_sync(2, since, sync, headline(sync)))
     for connection in connections:
-        ready = condition(connection.status.conditions, "Ready")
+        ready = find(connection.status.conditions, "Ready")
         if ready and ready.status == "False":
             metadata = connection.metadata
             found.append(
@@ -153,7 +148,7 @@ def headline(sync: Sync) -> str:
             Phase.STAGING: "The district's data is being pulled and checked. Nothing is merged by that.",
             Phase.MERGED: "It is merged.",
         }.get(status.phase, "There is no plan yet.")
-    effects = _effects(totals(status.plan))
+    effects = status.plan.summed().effects
     if status.phase is Phase.MERGED:
         return f"Merged: it {effects}."
     if status.phase is Phase.MERGING:
@@ -166,39 +161,14 @@ def headline(sync: Sync) -> str:
     return sentence
 
 
-def _effects(counts: EntityCounts) -> str:
-    parts = [
-        f"{verb} {amount:,}"
-        for verb, amount in (
-            ("creates", counts.create),
-            ("updates", counts.update),
-            ("deactivates", counts.deactivate),
-            ("reactivates", counts.reactivate),
-        )
-        if amount
-    ]
-    if not parts:
-        return "changes nothing"
-    return (", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]) + " records"
-
-
-def totals(plan: PlanSummary) -> EntityCounts:
-    """The counts of all entities together."""
-    return EntityCounts(**{field: sum(getattr(row, field) for row in plan.entities.values()) for field, _ in COLUMNS})
-
-
 def entity_rows(plan: PlanSummary) -> list[tuple[str, EntityCounts]]:
     """The plan's rows in the standard's order, unknown ones last."""
-    return sorted(plan.entities.items(), key=lambda row: (_rank(row[0]), row[0]))
+    return in_order(plan.entities)
 
 
 def count_rows(counts: dict[str, int]) -> list[tuple[str, int]]:
     """Counts per entity in the standard's order."""
-    return sorted(counts.items(), key=lambda row: (_rank(row[0]), row[0]))
-
-
-def _rank(entity: str) -> int:
-    return _ENTITY_ORDER.index(entity) if entity in _ENTITY_ORDER else len(_ENTITY_ORDER)
+    return in_order(counts)
 
 
 def percent(hit: LimitHit) -> str:

@@ -9,13 +9,14 @@ import signal
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
+from roster_operator.api.kinds import CONNECTION, SYNC
+
 from .client import Api, ApiError, ApiUnavailable
 from .connection_reconciler import reconcile_connection
 from .context import Context
 from .events import Recorder
 from .lease import Lease, LeaseLost
 from .metrics import Metrics
-from .objects import CONNECTION, SYNC
 from .probes import Health, serve
 from .queue import Key, WorkQueue
 from .relist import relist, relist_forever

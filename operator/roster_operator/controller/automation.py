@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from roster_operator.api.automatic import AutomaticStatus, AutomaticSync, Pause, PauseMode
-from roster_operator.api.connection import RosterConnectionSpec
+from roster_operator.api.connection import RosterConnectionSpec, find
 from roster_operator.api.sync import Mode
 
 from .conditions import Wanted
-from .objects import Connection, find, parse_duration, show_time
+from .objects import Connection, parse_duration, show_time
 from .schedule import ScheduleError, latest, moments, zone_of
 from .settings import Settings
 

@@ -15,8 +15,10 @@ from aiohttp import ClientError
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
+from roster_operator.api.kinds import Kind
+
 from .metrics import Metrics
-from .objects import Body, Kind
+from .objects import Body
 
 TIMEOUT = 30.0  # seconds, for one request
 PAGE = 500  # objects in one page of a list
@@ -87,7 +89,7 @@ class Api:
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """The object, or None."""
         try:
-            return await self.request("GET", path_of(kind, namespace, name))
+            return await self.request("GET", kind.path(namespace, name))
         except ApiError as error:
             if error.gone:
                 return None
@@ -103,7 +105,7 @@ class Api:
         if fields:
             query["fieldSelector"] = fields
         while True:
-            page = await self.request("GET", path_of(kind, namespace), query=query)
+            page = await self.request("GET", kind.path(namespace), query=query)
             for item in page.get("items") or ():
                 yield item
             following = (page.get("metadata") or {}).get("continue")
@@ -113,16 +115,16 @@ class Api:
 
     async def create(self, kind: Kind, body: Body) -> Body:
         """The object as it was stored."""
-        return await self.request("POST", path_of(kind, body["metadata"]["namespace"]), body=body)
+        return await self.request("POST", kind.path(body["metadata"]["namespace"]), body=body)
 
     async def replace(self, kind: Kind, body: Body) -> Body:
         """The object as it was stored. The body's resourceVersion guards against others' writes."""
         meta = body["metadata"]
-        return await self.request("PUT", path_of(kind, meta["namespace"], meta["name"]), body=body)
+        return await self.request("PUT", kind.path(meta["namespace"], meta["name"]), body=body)
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, subresource: str = "") -> Body:
         """A JSON merge patch; the object as it was stored."""
-        path = path_of(kind, namespace, name) + (f"/{subresource}" if subresource else "")
+        path = kind.path(namespace, name, subresource)
         return await self.request("PATCH", path, body=patch, content_type=MERGE_PATCH)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
@@ -131,7 +133,7 @@ class Api:
         if uid:
             body["preconditions"] = {"uid": uid}
         try:
-            await self.request("DELETE", path_of(kind, namespace, name), body=body)
+            await self.request("DELETE", kind.path(namespace, name), body=body)
         except ApiError as error:
             if not error.gone and error.status != 409:
                 raise
@@ -165,15 +167,6 @@ class Api:
         if response.status >= 400:
             raise _error(response.status, answer)
         return answer
-
-
-def path_of(kind: Kind, namespace: str | None = None, name: str | None = None) -> str:
-    """The path of a kind, of one namespace's objects, or of one object."""
-    path = kind.root
-    if namespace:
-        path += f"/namespaces/{namespace}"
-    path += f"/{kind.plural}"
-    return f"{path}/{name}" if name else path
 
 
 def _parse(raw: bytes) -> Body:

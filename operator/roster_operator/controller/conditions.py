@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from roster_operator.api.connection import Condition
-
-from .objects import find
+from roster_operator.api.connection import Condition, find
 
 MESSAGE_LIMIT = 1024
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from .objects import TEST_REQUESTED_AT, Connection, parse_duration
+from roster_operator.api.kinds import TEST_REQUESTED_AT
+
+from .objects import Connection, parse_duration
 from .results import JobKind, JobState
 from .settings import Settings
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from roster_operator.api.connection import RosterConnectionStatus
+from roster_operator.api.connection import RosterConnectionStatus, find
+from roster_operator.api.kinds import CONNECTION, JOB, SYNC, TEST_REQUESTED_AT
 from roster_operator.api.model import GROUP
 from roster_operator.api.task import Step as JobStep
 
@@ -19,7 +20,7 @@ from .connection_status import Observed, next_status
 from .context import Context
 from .events import Happening
 from .jobs import Owner, build, job_name_of_test
-from .objects import CONNECTION, JOB, SYNC, TEST_REQUESTED_AT, Body, Connection, find
+from .objects import Body, Connection
 from .queue import Key
 from .reading import read_job
 from .schedule import zone_of

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from roster_operator.api.connection import Condition, PendingPlan, RosterConnectionStatus
+from roster_operator.api.connection import Condition, PendingPlan, RosterConnectionStatus, find
 from roster_operator.api.sync import Failure, Mode, Phase
 from roster_operator.api.task import TestReport
 
 from .automation import SCHEDULED, Automation
 from .conditions import Wanted, plain, settle
 from .connection_life import Step, TestSnapshot, next_test
-from .objects import find, parse_duration
+from .objects import parse_duration
 from .results import JobKind
 from .settings import Settings
 from .view import SyncRecord

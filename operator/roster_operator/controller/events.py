@@ -10,9 +10,11 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from roster_operator.api.kinds import EVENT, Kind
+
 from .client import Api, ApiError, ApiUnavailable
 from .conditions import plain
-from .objects import EVENT, Kind, Meta, show_time
+from .objects import Meta, show_time
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from roster_operator.api.kinds import Kind
 from roster_operator.api.model import GROUP
 from roster_operator.api.task import (
     DATABASE_SECRET_PATH,
@@ -25,7 +26,7 @@ from roster_operator.api.task import (
     WorkerTask,
 )
 
-from .objects import Body, Kind, Meta
+from .objects import Body, Meta
 from .settings import Settings
 
 MANAGED_BY = "app.kubernetes.io/managed-by"

@@ -13,8 +13,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from roster_operator.api.kinds import LEASE
+
 from .client import Api, ApiError, ApiUnavailable
-from .objects import LEASE, Body
+from .objects import Body
 from .settings import Settings
 
 log = logging.getLogger(__name__)

@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from roster_operator.api.connection import Condition, RosterConnectionSpec, RosterConnectionStatus
-from roster_operator.api.model import API_VERSION, GROUP
+from roster_operator.api.connection import Condition, RosterConnectionSpec, RosterConnectionStatus, find
+from roster_operator.api.kinds import CONNECTION, SCHEDULED_AT, STAGED_FINALIZER
 from roster_operator.api.sync import RosterSyncSpec, RosterSyncStatus
-
-APPROVED_BY = f"{GROUP}/approved-by"
-SCHEDULED_AT = f"{GROUP}/scheduled-at"
-TEST_REQUESTED_AT = f"{GROUP}/test-requested-at"
-STAGED_FINALIZER = f"{GROUP}/staged"
 
 # What Argo CD and Flux put on what they apply, by their defaults.
 _TRACKING_LABELS = (
@@ -26,34 +21,6 @@ _TRACKING_LABELS = (
 _TRACKING_ANNOTATION = "argocd.argoproj.io/tracking-id"
 
 Body = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One resource, as it stands in a path and in an object."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-
-    @property
-    def api_version(self) -> str:
-        """The object's apiVersion."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def root(self) -> str:
-        """The path's beginning."""
-        return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
-
-
-CONNECTION = Kind(GROUP, API_VERSION, "rosterconnections", "RosterConnection")
-SYNC = Kind(GROUP, API_VERSION, "rostersyncs", "RosterSync")
-JOB = Kind("batch", "v1", "jobs", "Job")
-POD = Kind("", "v1", "pods", "Pod")
-EVENT = Kind("", "v1", "events", "Event")
-LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
 
 @dataclass(frozen=True)
@@ -184,11 +151,6 @@ def scheduled_by(body: Body) -> str | None:
         if owner.get("controller") and owner.get("kind") == CONNECTION.kind:
             return str(owner.get("uid"))
     return None
-
-
-def find(conditions: list[Condition], kind: str) -> Condition | None:
-    """The condition of this type."""
-    return next((condition for condition in conditions if condition.type == kind), None)
 
 
 def parse_time(text: str) -> datetime:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from roster_operator.api.automatic import ApprovalPolicy
-from roster_operator.api.sync import FINAL, EntityCounts, Phase, PlanSummary, PublishedPlan
+from roster_operator.api.sync import FINAL, Phase, PlanSummary, PublishedPlan
 from roster_operator.api.task import Outcome
 from roster_operator.api.task import Step as JobStep
 
@@ -121,14 +121,10 @@ class Snapshot:
 
 def publish(summary: PlanSummary, sync: Sync, *, recomputed: bool) -> PublishedPlan:
     """The plan as it stands in status, with what is true of the spec at this moment."""
-    totals = EntityCounts()
-    for counts in summary.entities.values():
-        for name in EntityCounts.model_fields:
-            setattr(totals, name, getattr(totals, name) + getattr(counts, name))
     return PublishedPlan(
         **{name: getattr(summary, name) for name in PlanSummary.model_fields},
         short_digest=summary.digest[:15],
-        totals=totals,
+        totals=summary.summed(),
         generation=sync.meta.generation,
         in_advance=sync.spec.approved and not recomputed,
         recomputed=recomputed,

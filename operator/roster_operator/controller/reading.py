@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from roster_operator.api.kinds import EVENT, POD
 from roster_operator.api.task import Step
 
 from .client import Api
 from .conditions import plain
-from .objects import EVENT, POD, Body, parse_time
+from .objects import Body, parse_time
 from .results import JobState, Patience, is_finished, job_state
 from .settings import Settings
 

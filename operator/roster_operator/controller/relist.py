@@ -12,9 +12,11 @@ import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+from roster_operator.api.kinds import CONNECTION, JOB, SYNC, Kind
+
 from .client import Api, ApiError, ApiUnavailable
 from .jobs import SELECTOR
-from .objects import CONNECTION, JOB, SYNC, Body, Kind
+from .objects import Body
 from .queue import WorkQueue
 from .settings import Settings
 from .view import Name, View

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from roster_operator.api.kinds import CONNECTION, SCHEDULED_AT, SYNC
 from roster_operator.api.model import GROUP
 from roster_operator.api.sync import Mode
 
 from .jobs import label_value
-from .objects import CONNECTION, SCHEDULED_AT, SYNC, Body, Connection, show_time
+from .objects import Body, Connection, show_time
 from .view import SyncRecord
 
 HISTORY = 3  # ended syncs of a schedule that stay; all of them are in the database

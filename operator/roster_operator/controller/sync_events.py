@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from roster_operator.api.connection import find
 from roster_operator.api.sync import Phase, RosterSyncStatus
 
 from .events import Happening
 from .lifecycle import Decision, Step
-from .objects import find
 from .sync_status import approver_text
 
 

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from roster_operator.api.kinds import CONNECTION, JOB, SYNC
 from roster_operator.api.sync import WAITING, JobRef, Phase, RosterSyncStatus
 from roster_operator.api.task import Outcome
 from roster_operator.api.task import Step as JobStep
@@ -19,7 +20,7 @@ from .conditions import plain
 from .context import Context
 from .jobs import OWNER_UID_LABEL, SELECTOR, STEP_LABEL, Owner, build, job_name
 from .lifecycle import Decision, State, Step, decide
-from .objects import CONNECTION, JOB, SYNC, Body, Connection, Sync
+from .objects import Body, Connection, Sync
 from .observe import Order, Snapshot, deleted_before_merge, facts_of, is_closing, order_of, retry_delay, state_of
 from .queue import Key
 from .reading import patience, read_job

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from roster_operator.api.connection import DatabaseRef
+from roster_operator.api.connection import DatabaseRef, find
+from roster_operator.api.kinds import APPROVED_BY
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.sync import FINAL, WAITING, Approval, Failure, JobRef, Phase, PublishedPlan, RosterSyncStatus
 from roster_operator.api.task import Outcome
@@ -13,7 +14,6 @@ from roster_operator.api.task import Outcome
 from .approval import Verdict
 from .conditions import Wanted, plain, settle
 from .lifecycle import Decision, State, Step
-from .objects import APPROVED_BY, find
 from .observe import MERGE_UNKNOWN, Snapshot
 from .results import JobKind
 

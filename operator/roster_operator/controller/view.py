@@ -11,10 +11,12 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from roster_operator.api.connection import find
+from roster_operator.api.kinds import CONNECTION, STAGED_FINALIZER, SYNC
 from roster_operator.api.sync import FINAL, WAITING, Phase, RosterSyncStatus
 
 from .jobs import STEP_LABEL
-from .objects import CONNECTION, STAGED_FINALIZER, SYNC, Body, Meta, find, parse_duration, parse_time, scheduled_by
+from .objects import Body, Meta, parse_duration, parse_time, scheduled_by
 from .queue import Key
 from .results import is_finished
 from .sync_status import limits_text, waiting_reason

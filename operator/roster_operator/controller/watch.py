@@ -10,8 +10,10 @@ from typing import Any
 
 import kopf
 
+from roster_operator.api.kinds import CONNECTION, JOB, SYNC, Kind
+
 from .jobs import MANAGED_BY, MANAGER, SELECTOR
-from .objects import CONNECTION, JOB, SYNC, Body, Kind
+from .objects import Body
 from .queue import Key, WorkQueue
 from .settings import Settings
 from .view import View

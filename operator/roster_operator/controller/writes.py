@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from roster_operator.api.kinds import STAGED_FINALIZER, Kind
 from roster_operator.api.model import Observed
 
 from .client import Api, ApiError
-from .objects import STAGED_FINALIZER, Body, Kind, Meta
+from .objects import Body, Meta
 from .queue import Again
 
 

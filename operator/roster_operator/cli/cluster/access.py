@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from kubernetes.client import ApiClient
 from urllib3 import HTTPHeaderDict
 
 from roster_operator import __version__
-from roster_operator.api.model import API_VERSION, GROUP
+from roster_operator.api.kinds import POD, Kind
 
 from . import kubeconfig, problems
 from .problems import ClusterError
@@ -29,37 +28,6 @@ MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 Body = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A resource as it stands in a path."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-
-    def path(self, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
-        """The path of all objects, of one namespace's, or of one."""
-        path = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        if namespace:
-            path += f"/namespaces/{quote(namespace, safe='')}"
-        path += f"/{self.plural}"
-        if name:
-            path += f"/{quote(name, safe='')}"
-        return f"{path}/{sub}" if sub else path
-
-
-CONNECTION = Kind(GROUP, API_VERSION, "rosterconnections", "RosterConnection")
-SYNC = Kind(GROUP, API_VERSION, "rostersyncs", "RosterSync")
-JOB = Kind("batch", "v1", "jobs", "Job")
-POD = Kind("", "v1", "pods", "Pod")
-EVENT = Kind("", "v1", "events", "Event")
-SECRET = Kind("", "v1", "secrets", "Secret")
-LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
-DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
-DEFINITION = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 
 
 class Cluster:

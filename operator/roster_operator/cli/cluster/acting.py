@@ -10,13 +10,14 @@ from typing import Annotated
 
 import typer
 
+from roster_operator.api.kinds import CONNECTION, SYNC, TEST_REQUESTED_AT
 from roster_operator.api.model import API_VERSION, GROUP
 from roster_operator.api.sync import Mode, Phase
 from roster_operator.cli.output import Output
 from roster_operator.cli.shared import OutputOption
 
 from . import documents, views
-from .access import CONNECTION, SYNC, Body, Cluster
+from .access import Body, Cluster
 from .objects import Connection, Sync, one, parsed
 from .problems import ClusterError
 from .sentences import Program
@@ -37,8 +38,6 @@ from .shared import (
     width,
 )
 from .watching import Look, answered, follow, phase_line
-
-TEST_REQUESTED_AT = f"{GROUP}/test-requested-at"
 
 Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds to wait at most. Default: no limit.")]
 

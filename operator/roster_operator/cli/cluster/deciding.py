@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from roster_operator.api.model import GROUP
+from roster_operator.api.kinds import APPROVED_BY, SYNC
+from roster_operator.api.model import DIGEST_PATTERN, GROUP
 from roster_operator.api.sync import Phase
 from roster_operator.cli.output import Output
 from roster_operator.cli.shared import OutputOption
 
 from . import documents, views
-from .access import SYNC, Cluster
+from .access import Cluster
 from .objects import Sync, one, parsed
 from .problems import ClusterError, printable
 from .shared import (
@@ -38,9 +39,7 @@ from .shared import (
     width,
 )
 
-APPROVED_BY = f"{GROUP}/approved-by"
 APPROVAL_NOTE = f"{GROUP}/approval-note"
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class ReviewOutput(StrEnum):
@@ -98,7 +97,7 @@ def approve(
     ] = ApproveOutput.TABLE,
 ) -> None:
     """Approve the plan that is shown, by its digest. Another plan is not approved by it. Asks, unless --yes."""
-    if plan is not None and not _DIGEST.fullmatch(plan):
+    if plan is not None and not re.fullmatch(DIGEST_PATTERN, plan):
         raise typer.BadParameter("sha256: and 64 hexadecimal digits", param_hint="--plan")
     if words is not None and len(words) > 256:
         raise typer.BadParameter("256 characters at most", param_hint="--note")

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from roster_operator.api.kinds import CONNECTION, DEFINITION, DEPLOYMENT, JOB, LEASE, POD, SECRET, SYNC
 from roster_operator.cli.output import Output
 from roster_operator.cli.shared import OutputOption
 
 from . import findings
-from .access import CONNECTION, DEFINITION, DEPLOYMENT, JOB, LEASE, METADATA_ONLY, POD, SECRET, SYNC, Body, Cluster
+from .access import METADATA_ONLY, Body, Cluster
 from .findings import Finding, Right, State
 from .grid import sentence
 from .objects import Connection, Sync, several

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from roster_operator.api.connection import Condition, RosterConnectionStatus
+from roster_operator.api.connection import Condition, RosterConnectionStatus, find
+from roster_operator.api.kinds import CONNECTION, SYNC, Kind
 from roster_operator.api.model import Observed
 from roster_operator.api.sync import FINAL, WAITING, ConnectionRef, RosterSyncStatus
 
-from .access import CONNECTION, SYNC, Body, Cluster, Kind
+from .access import Body, Cluster
 from .problems import ClusterError, ForbiddenError, NotThereError, not_there
 
 
@@ -84,7 +84,7 @@ class Connection(Observed):
     @property
     def ready(self) -> Condition | None:
         """The condition Ready."""
-        return condition(self.status.conditions, "Ready")
+        return find(self.status.conditions, "Ready")
 
 
 class Sync(Observed):
@@ -113,11 +113,6 @@ class Sync(Observed):
 
 Resource = TypeVar("Resource", Connection, Sync)
 _KINDS: dict[type[Connection | Sync], Kind] = {Connection: CONNECTION, Sync: SYNC}
-
-
-def condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
-    """The condition of this type, if it is there."""
-    return next((one for one in conditions if one.type == kind), None)
 
 
 def parsed(what: type[Resource], body: Body) -> Resource:

@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from roster_operator import __version__
+from roster_operator.api.kinds import CONNECTION, EVENT, JOB, POD, SYNC, Kind
 from roster_operator.cli.output import Output
 from roster_operator.cli.shared import OutputOption
 
 from . import redact
-from .access import CONNECTION, EVENT, JOB, POD, SYNC, Body, Cluster, Kind
+from .access import Body, Cluster
 from .doctor import OPERATOR, OUR_JOBS, SYSTEM, SystemNamespace, as_document, examine
 from .problems import ClusterError, ForbiddenError
 from .shared import FAILED, Context, Kubeconfig, Namespace, open_cluster, show_json, tell, told

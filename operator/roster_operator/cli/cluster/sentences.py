@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from roster_operator.api.connection import find
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import EntityCounts, Phase, PublishedPlan, Removals
+from roster_operator.api.sync import Phase, Removals
 
-from .objects import Connection, Sync, condition
+from .objects import Connection, Sync
 
-_ORDER = ("orgs", "academicSessions", "courses", "classes", "users", "enrollments", "demographics")
 _DONE = {
     "deactivate": "deactivated",
     "create": "created",
@@ -58,14 +58,6 @@ def short(time: datetime | None, now: datetime) -> str:
     return f"{int(size)}s"
 
 
-def entities(plan: PublishedPlan) -> list[tuple[str, EntityCounts]]:
-    """A plan's rows in the standard's order, unknown ones last."""
-    return sorted(
-        plan.entities.items(),
-        key=lambda row: (_ORDER.index(row[0]) if row[0] in _ORDER else len(_ORDER), row[0]),
-    )
-
-
 def readiness(connection: Connection, now: datetime) -> str:
     """Whether the connection works, and since when that is known."""
     ready, tested = connection.ready, connection.status.last_test_time
@@ -93,24 +85,6 @@ def plural(amount: int, what: str = "record") -> str:
     return f"{amount:,} {what}{'' if amount == 1 else 's'}"
 
 
-def effects(plan: PublishedPlan) -> str:
-    """What the merge does, in one half sentence."""
-    rows = plan.entities.values()
-    parts = [
-        f"{verb} {amount:,}"
-        for verb, field in (
-            ("creates", "create"),
-            ("updates", "update"),
-            ("deactivates", "deactivate"),
-            ("reactivates", "reactivate"),
-        )
-        if (amount := sum(int(getattr(row, field)) for row in rows))
-    ]
-    if not parts:
-        return "changes nothing"
-    return (", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]) + " records"
-
-
 def headline(sync: Sync) -> str:
     """The sync in one sentence, without its name."""
     status, plan = sync.status, sync.status.plan
@@ -120,13 +94,13 @@ def headline(sync: Sync) -> str:
         case Phase.AWAITING_APPROVAL | Phase.BLOCKED if plan:
             why = _said(sync, "Stalled", "Approved")
             first = " Nothing of this district was merged before." if plan.first else ""
-            return f"if approved, it {effects(plan)}.{first}" + (
+            return f"if approved, it {plan.summed().effects}.{first}" + (
                 f" {why}" if why and not why.startswith("Waiting for a person") else ""
             )
         case Phase.MERGED if plan and plan.entities:
-            return f"it {effects(plan)}."
+            return f"it {plan.summed().effects}."
         case Phase.MERGING if plan:
-            return _said(sync, "Complete") or f"it {effects(plan)}."
+            return _said(sync, "Complete") or f"it {plan.summed().effects}."
         case Phase.FAILED:
             return f"{status.failure.reason}: {status.failure.message}" if status.failure else "its conditions say why."
         case Phase.REJECTED:
@@ -138,14 +112,14 @@ def headline(sync: Sync) -> str:
 
 
 def _said(sync: Sync, *kinds: str) -> str:
-    found = (condition(sync.status.conditions, kind) for kind in kinds)
+    found = (find(sync.status.conditions, kind) for kind in kinds)
     return next((one.message for one in found if one and one.message), "")
 
 
 def reason(sync: Sync) -> str:
     """Why it is in its phase, in one word; empty where nothing says it."""
     for kind in ("Failed", "Rejected", "Complete", "Stalled", "Approved", "Staged"):
-        found = condition(sync.status.conditions, kind)
+        found = find(sync.status.conditions, kind)
         if found:
             return found.reason
     return ""

@@ -96,7 +96,7 @@ def _colours(stream: Any) -> bool:
 
 def _names(plural: str, context: typer.Context, incomplete: str) -> list[str]:
     """For completion in a shell: never an error, never a word on stderr."""
-    from .access import CONNECTION, SYNC  # noqa: PLC0415
+    from roster_operator.api.kinds import CONNECTION, SYNC  # noqa: PLC0415
 
     given = context.params
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from roster_operator.api.scope import in_order
 from roster_operator.api.sync import EntityCounts, Phase, PublishedPlan
 
 from . import sentences
@@ -69,7 +70,7 @@ def _told(word: str, sync: Sync, width: int | None) -> list[Line]:
 
 def plan_lines(plan: PublishedPlan, width: int | None) -> Iterator[Line]:
     """The plan's numbers. `!` marks what goes beyond a limit."""
-    rows = sentences.entities(plan)
+    rows = in_order(plan.entities)
     columns = [
         (heading, field)
         for heading, field in _COLUMNS
@@ -208,7 +209,7 @@ def review_markdown(sync: Sync, program: Program) -> str:
     lines += ["", f"| entity | {' | '.join(heading.lower() for heading, _ in _COLUMNS)} |"]
     lines += ["|---|" + "---:|" * len(fields)]
     hits = {(hit.entity, hit.limit) for hit in plan.limits}
-    for entity, counts in sentences.entities(plan):
+    for entity, counts in in_order(plan.entities):
         cells = (_number(counts, field, (entity, field) in hits) for field in fields)
         lines.append(f"| {entity} | {' | '.join(cells)} |")
     lines.append("")

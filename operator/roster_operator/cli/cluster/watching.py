@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from roster_operator.api.kinds import POD
 from roster_operator.api.sync import Phase
 
 from . import sentences
-from .access import POD, Cluster
+from .access import Cluster
 from .objects import Connection, Sync, one
 from .problems import ClusterError
 
