@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.cli.kubectl_people import DIGEST, sync_status
 
+from roster_operator.api.limits import LimitHit
+from roster_operator.api.sync import Removals
 from roster_operator.cli.cluster import findings, redact, sentences, views
 from roster_operator.cli.cluster.findings import State
 from roster_operator.cli.cluster.grid import sentence, table
@@ -103,6 +105,24 @@ def test_a_connection_is_told_with_what_waits_and_what_to_do() -> None:
 def test_a_failure_is_told_in_its_own_words() -> None:
     failure = {"reason": "TokenRejected", "message": "The secret is wrong. Correct it.", "retryable": False}
     assert sentences.headline(a_sync("Failed", failure=failure)) == "TokenRejected: The secret is wrong. Correct it."
+
+
+@pytest.mark.parametrize("phase", ["Expired", "Superseded"])
+def test_a_sync_that_ended_undecided_says_why(phase: str) -> None:
+    stamp = "2026-11-24T14:00:00Z"
+    staged = {"type": "Staged", "status": "True", "reason": "Staged", "message": "staged", "lastTransitionTime": stamp}
+    ended = staged | {"type": phase, "reason": "BecauseOfThat", "message": "Nobody decided."}
+    sync = a_sync(phase, conditions=[staged, ended])
+    assert sentences.reason(sync) == "BecauseOfThat"
+    assert sentences.headline(sync) == "Nobody decided."
+
+
+def test_a_limit_without_a_word_of_its_own_is_told_whole() -> None:
+    used = LimitHit(limit="inUse", entity="users", count=3, of=1000, max_percent=0, max_count=0)
+    roles = LimitHit(limit="roleChange", entity="users", count=80, of=1000, max_percent=5, max_count=10)
+    assert sentences.limit(used, Removals()) == used.sentence
+    assert "the application uses" in used.sentence
+    assert "would get another role" in sentences.limit(roles, Removals())
 
 
 def test_progress_is_read_from_a_log_with_other_lines_in_it() -> None:

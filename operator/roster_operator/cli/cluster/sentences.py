@@ -73,8 +73,10 @@ def readiness(connection: Connection, now: datetime) -> str:
 
 def limit(hit: LimitHit, removals: Removals) -> str:
     """One limit that a plan goes beyond."""
+    if hit.limit not in _DONE:
+        return hit.sentence
     share = f"{hit.percent:.1f} %" if hit.of else f"{hit.count:,}"
-    text = f"{hit.entity} {share} {_DONE.get(hit.limit, f'beyond {hit.limit}')} (limit {hit.max_percent} %)"
+    text = f"{hit.entity} {share} {_DONE[hit.limit]} (limit {hit.max_percent} %)"
     if hit.limit == "deactivate" and removals.unexplained:
         text += f", {min(removals.unexplained, hit.count):,} of them unexplained"
     return text
@@ -105,6 +107,8 @@ def headline(sync: Sync) -> str:
             return f"{status.failure.reason}: {status.failure.message}" if status.failure else "its conditions say why."
         case Phase.REJECTED:
             return "nothing of it was merged."
+        case Phase.EXPIRED | Phase.SUPERSEDED:
+            return _said(sync, status.phase.value)
         case Phase.PENDING | Phase.STAGING:
             return _said(sync, "Staged") or "it has not begun."
         case _:
@@ -118,7 +122,7 @@ def _said(sync: Sync, *kinds: str) -> str:
 
 def reason(sync: Sync) -> str:
     """Why it is in its phase, in one word; empty where nothing says it."""
-    for kind in ("Failed", "Rejected", "Complete", "Stalled", "Approved", "Staged"):
+    for kind in ("Failed", "Rejected", "Expired", "Superseded", "Complete", "Stalled", "Approved", "Staged"):
         found = find(sync.status.conditions, kind)
         if found:
             return found.reason
