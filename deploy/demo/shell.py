@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def say(text: str) -> None:
 
 def show(*arguments: str) -> None:
     """Run kubectl so that the person sees the command and its output."""
-    say(f"$ kubectl {' '.join(arguments)}")
+    say(f"$ kubectl {shlex.join(arguments)}")
     sys.stdout.flush()
     done = subprocess.run([str(KUBECTL), *arguments], env=environment(), check=False)
     if done.returncode:
