@@ -40,6 +40,10 @@ class Pause(Model):
         description="Why, for people who wonder."
     )
 
+    def covers(self, day: date) -> bool:
+        """Whether a day, by the schedule's time zone, is in the pause."""
+        return self.from_ <= day <= self.to
+
 
 class AutomaticSync(Model):
     """A schedule. It begins after the connection's first approved merge, and catches up one missed run."""

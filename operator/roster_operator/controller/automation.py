@@ -51,7 +51,7 @@ def hold_of(spec: RosterConnectionSpec, now: datetime) -> Hold | None:
         return None
     zone = _zone(auto)
     today = now.astimezone(zone).date()
-    found = [pause for pause in auto.pause if pause.from_ <= today <= pause.to]
+    found = [pause for pause in auto.pause if pause.covers(today)]
     if not found:
         return None
     # Where two overlap, the one that lets less through counts, and for as long as any of its kind lasts.
@@ -67,7 +67,7 @@ def in_pause(spec: RosterConnectionSpec, moment: datetime) -> bool:
     if auto is None:
         return False
     day = moment.astimezone(_zone(auto)).date()
-    return any(pause.from_ <= day <= pause.to for pause in auto.pause)
+    return any(pause.covers(day) for pause in auto.pause)
 
 
 def automation_of(connection: Connection, now: datetime, settings: Settings) -> Automation | None:
@@ -165,7 +165,7 @@ def _skipped(spec: RosterConnectionSpec, moment: datetime) -> bool:
 
 def _skips(auto: AutomaticSync, moment: datetime, zone: ZoneInfo) -> list[Pause]:
     day = moment.astimezone(zone).date()
-    return [pause for pause in auto.pause if pause.mode is PauseMode.SKIP and pause.from_ <= day <= pause.to]
+    return [pause for pause in auto.pause if pause.mode is PauseMode.SKIP and pause.covers(day)]
 
 
 def _over(auto: AutomaticSync, moment: datetime, zone: ZoneInfo) -> bool:
