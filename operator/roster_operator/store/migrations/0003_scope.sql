@@ -25,7 +25,17 @@ create table roster_stage.template_scoped_out (
   shown boolean not null -- the source showed the record in this pull
 );
 
--- As before, with the new table among a run's tables.
+-- What the tables of a run are: one for each template. A new template is all that a new table needs.
+create function roster.stage_parts() returns setof text
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select substr(c.relname, length('template_') + 1) from pg_class c
+   where c.relnamespace = 'roster_stage'::regnamespace and c.relkind = 'r' and c.relname like 'template\_%'
+   order by c.relname;
+end;
+
+-- As before, with the run's tables as the templates say.
 create or replace function roster.open_stage(
   p_run uuid, p_attempt integer, p_cluster text, p_namespace text, p_name text, p_mode text
 ) returns integer
@@ -61,8 +71,7 @@ begin
      set state = 'Staging', attempt = p_attempt, token = r.token + 1, started_at = now(), failure = null, ended_at = null,
          plan = null, digest = null, issues = null, pull = null, removable = '{}'
    where tenant = v_tenant and run = p_run;
-  foreach what in array array['orgs', 'academic_sessions', 'courses', 'classes', 'users', 'enrollments', 'demographics',
-                              'issue', 'unseen', 'scoped_out']
+  for what in select p from roster.stage_parts() p
   loop
     v_table := roster.stage_table(v_tenant, p_run, r.token + 1, what);
     execute format('create table roster_stage.%I (like roster_stage.%I)', v_table, 'template_' || what);
@@ -112,8 +121,7 @@ begin
     raise exception 'Fenced' using errcode = 'RO006';
   end if;
   select merge_login into v_merge_login from roster.tenant where tenant = v_tenant;
-  foreach what in array array['orgs', 'academic_sessions', 'courses', 'classes', 'users', 'enrollments', 'demographics',
-                              'issue', 'unseen', 'scoped_out']
+  for what in select p from roster.stage_parts() p
   loop
     v_table := roster.stage_table(v_tenant, p_run, p_token, what);
     execute format('revoke insert on roster_stage.%I from %I', v_table, session_user);
@@ -176,8 +184,7 @@ begin
   if not found then
     raise exception 'Fenced' using errcode = 'RO006';
   end if;
-  foreach what in array array['orgs', 'academic_sessions', 'courses', 'classes', 'users', 'enrollments', 'demographics',
-                              'issue', 'unseen', 'scoped_out']
+  for what in select p from roster.stage_parts() p
   loop
     execute format('analyze roster_stage.%I', roster.stage_table(v_tenant, p_run, p_token, what));
   end loop;
@@ -237,5 +244,5 @@ begin
                  'where o.entity = i.entity and o.sourced_id = i.sourced_id)', v_issue, v_out);
 end
 $$;
-revoke execute on function roster.scope_out, roster.scope_stage from public;
+revoke execute on function roster.stage_parts, roster.scope_out, roster.scope_stage from public;
 grant execute on function roster.scope_stage to roster_stager;
