@@ -195,12 +195,17 @@ _DANGLING: LiteralString = (
 )
 
 
+def pulled_entities(run: runs.Run) -> set[str]:
+    """What a run pulled: a check that needs another entity is not asked."""
+    return {entity for entity, facts in (run.pull or {}).items() if facts.get("pulled")}
+
+
 def run(conn: psycopg.Connection, run: runs.Run) -> list[dict[str, Any]]:
     """The findings on a sealed run, most frequent first: {code, entity, count, schools: [{school, count}]}.
 
     `schools` are the SCHOOLS_KEPT with the most; their ids stay in the database. Reads only.
     """
-    pulled = {entity for entity, facts in (run.pull or {}).items() if facts.get("pulled")}
+    pulled = pulled_entities(run)
     if not pulled:
         return []
     tenant = runs.session_tenant(conn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 
@@ -12,4 +13,25 @@ from .plan import Plan
 
 def added(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> Plan:
     """The plan of a sealed run with both. To be called inside the transaction in which it was computed."""
-    return replace(plan, checks=checks.run(conn, run), profile=profile.run(conn, run).to_dict())
+    found = _known_checks(conn, run, plan)
+    return replace(
+        plan,
+        checks=checks.run(conn, run) if found is None else found,
+        profile=profile.run(conn, run).to_dict(),
+    )
+
+
+def _known_checks(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> list[dict[str, Any]] | None:
+    """The checks of the last merge, where this plan changes nothing of what that left; None where they are not known.
+
+    They were made for the rows that it left only if nothing came between its plan and its merge, and nothing since:
+    every change, by hand too, counts in data_version.
+    """
+    if plan.changes:
+        return None
+    last = runs.merged_at(conn, plan.base_version)
+    if last is None or last.base_version is None or last.base_version + 1 != plan.base_version:
+        return None
+    if checks.pulled_entities(last) != checks.pulled_entities(run):
+        return None
+    return Plan.from_run(last).checks

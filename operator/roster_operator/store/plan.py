@@ -67,6 +67,11 @@ class Plan:
     profile: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
+    def changes(self) -> bool:
+        """Whether a merge would do anything."""
+        return any(each.create + each.update + each.reactivate + each.deactivate for each in self.entities.values())
+
+    @property
     def first(self) -> bool:
         """Nothing was merged for this tenant before."""
         return self.base_version == 0

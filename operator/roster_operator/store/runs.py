@@ -84,6 +84,14 @@ def latest(conn: psycopg.Connection, limit: int = 20) -> list[Run]:
         return cursor.fetchall()
 
 
+def merged_at(conn: psycopg.Connection, data_version: int) -> Run | None:
+    """The run whose merge made this version of the tenant's data, if a run's did."""
+    with conn.cursor(row_factory=class_row(Run)) as cursor:
+        query = f"select {_COLUMNS} from roster.sync_run where state = 'Merged' and data_version = %s"
+        cursor.execute(query.encode(), (data_version,))
+        return cursor.fetchone()
+
+
 def merged_before(conn: psycopg.Connection, name: RunName) -> bool:
     """Whether another run under this RosterSync's name was merged (a manifest that is created again)."""
     return bool(
