@@ -18,7 +18,6 @@ from roster_sample_sis.faults import (
     Empty,
     ForbidDemographics,
     LoseRecord,
-    NoTotal,
     Refuse,
     RepeatRecord,
     WrongTotal,
@@ -113,13 +112,12 @@ def test_a_district_that_lost_a_fifth_is_beyond_its_limits(world: World, distric
 @pytest.mark.parametrize(
     "fault",
     [
-        NoTotal(links=False),
         WrongTotal(by=3),
         WrongTotal(by=-3),
         LoseRecord(on="enrollments"),
         LoseRecord(on="enrollments", honest=True),
     ],
-    ids=["no total", "total too high", "total too low", "lost record", "lost record, honest total"],
+    ids=["total too high", "total too low", "lost record", "lost record, honest total"],
 )
 def test_a_pull_that_does_not_prove_complete_removes_nothing(world: World, district: District, fault) -> None:
     world.sync()
