@@ -74,7 +74,11 @@ def joined(root: str, path: str) -> str:
 
 
 def not_detected(tried: Sequence[tuple[Version, str]], refused: Sequence[OneRosterError]) -> OneRosterError:
-    """The error that tells most, after no version answered."""
+    """The error that tells most, after no version answered.
+
+    A token server that knows no scope of a version says only that it is not of that version.
+    """
+    refused = [each for each in refused if each.reason is not Reason.SCOPE_MISSING or each.entity] or refused
     for reason in _TELLING:
         for error in refused:
             if error.reason is reason:
