@@ -313,7 +313,10 @@ def test_a_sync_must_name_an_upload_where_there_is_no_other_source(district: Dis
 def test_a_sync_must_not_name_an_upload_where_there_is_another_source(district: District) -> None:
     named = district.upload(bundle())
     assert district.failed(district.task("stage", district.sftp(), upload=named)) == "UploadNotExpected"
-    api = {"endpoint": "https://sis.example.org", "auth": {"secretRef": {"name": "x"}}}
+    api = {
+        "endpoint": "https://sis.example.org",
+        "auth": {"tokenURL": "https://sis.example.org/t", "secretRef": {"name": "x"}},
+    }
     task = district.task("stage", UPLOAD, upload=named, spec={"tenant": district.roster.key(), "api": api})
     assert district.failed(task) == "UploadNotExpected"
     assert district.server.connections == 0

@@ -51,6 +51,7 @@ from .shared import (
 )
 from .students import student_app
 from .upload import UploadDigest
+from .validate import validate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,6 +62,7 @@ app.command()(owner.migrate)
 app.command("erase")(owner.erase_person)
 app.command()(owner.reap)
 app.command()(uploading.upload)
+app.command()(validate)
 app.add_typer(owner.tenant_app, name="tenant")
 app.add_typer(owner.reader_app, name="reader")
 app.add_typer(owner.access_app, name="access")

@@ -282,7 +282,9 @@ class _Act:
             return AT_ONCE
         if self._decision.row.reason == "JobsAtCapacity" or (not snapshot.slot and step is Step.WAIT):
             return STUCK_LOOK
-        if step is Step.WAIT and self._decision.phase in WAITING | {Phase.PENDING}:
+        # A sync that is being deleted keeps its phase: what it waits for is its Job, not a decision.
+        closing = snapshot.state is State.CLOSING
+        if step is Step.WAIT and not closing and self._decision.phase in WAITING | {Phase.PENDING}:
             until = snapshot.hold.until if snapshot.hold else None
             due = min((moment for moment in (until, self._sync.expires) if moment), default=None)
             return max(1.0, (due - snapshot.now).total_seconds()) if due else None

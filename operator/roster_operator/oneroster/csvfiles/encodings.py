@@ -152,6 +152,6 @@ class _Pieces(io.RawIOBase):
         return count
 
 
-def lines(pieces: Iterator[bytes], encoding: str) -> Iterator[str]:
+def lines(pieces: Iterator[bytes], encoding: str) -> io.TextIOWrapper:
     """A file's lines with their ends, as the csv module wants them. Their length was bounded by `look`."""
     return io.TextIOWrapper(io.BufferedReader(_Pieces(pieces), 1 << 18), encoding, newline="")

@@ -3,7 +3,8 @@
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from io import TextIOWrapper
+from itertools import chain, islice
 from typing import NamedTuple
 
 from .encodings import lines
@@ -11,14 +12,17 @@ from .faults import BundleError, Finding
 
 # Few enough that they stay in the processor's cache, and below what wakes the garbage collector.
 SLICE = 512
-MAX_TEXT = 2_000
+# Nothing in a slice of shorter lines can be too long.
+_SHORT = 255
 # A slice that is longer is no roster: rows of 32,000 characters each.
 _MAX_SLICE = SLICE * 32_768
+# Characters that are read ahead.
+_BATCH = 1 << 16
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Rows(NamedTuple):
-    """Some rows. lines: where each begins, from 1. long: a text of theirs may be longer than 2,000 characters.
+    """Some rows. lines: where each begins, from 1. long: one of their lines is longer than an id may be.
     blank: lines of empty rows, which are left out."""
 
     rows: list[list[str]]
@@ -28,32 +32,33 @@ class Rows(NamedTuple):
 
 
 class _Guard:
-    """Counts what goes through, so that a row of endless lines ends."""
+    """Hands lines on, a few hundred at a time, and counts them, so that a row of endless lines ends."""
 
-    def __init__(self, source: Iterator[str], shown: str) -> None:
+    def __init__(self, source: TextIOWrapper, shown: str) -> None:
         self._source = source
         self._shown = shown
+        self._used = self._number = 0
+        self._held = False
         self.long = False
-        self.used = self.number = 0
 
-    def __iter__(self) -> Iterator[str]:
-        for line in self._source:
-            length = len(line)
-            self.used += length
-            if length > MAX_TEXT:
-                self.long = True
-            if self.used > _MAX_SLICE:
-                raise BundleError(Finding("LineTooLong", self._shown, self.number + 1))
-            yield line
+    def batches(self) -> Iterator[list[str]]:
+        while batch := self._source.readlines(_BATCH):
+            self._used += sum(map(len, batch))
+            self._held = max(map(len, batch)) > _SHORT
+            self.long = self.long or self._held
+            if self._used > _MAX_SLICE:
+                raise BundleError(Finding("LineTooLong", self._shown, self._number + 1))
+            yield batch
 
     def reset(self, number: int) -> None:
-        self.long, self.used, self.number = False, 0, number
+        """Before a slice. Lines of the last batch may still be to come."""
+        self.long, self._used, self._number = self._held, 0, number
 
 
 def read(pieces: Iterator[bytes], encoding: str, shown: str) -> Iterator[Rows]:
     """All rows of a file, the header too. Raises BundleError with the line for bad quoting and cells without end."""
     guard = _Guard(lines(pieces, encoding), shown)
-    reader = csv.reader(iter(guard), strict=True)
+    reader = csv.reader(chain.from_iterable(guard.batches()), strict=True)
     before = 0
     while True:
         guard.reset(before)
