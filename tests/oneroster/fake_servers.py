@@ -55,6 +55,7 @@ class FakeServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two writes, and the second would wait for an ACK
 
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
