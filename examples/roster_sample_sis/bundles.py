@@ -57,8 +57,10 @@ def bundle(district: District, version: Version | str, *, delta: bool = False) -
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as file:
         for name, rows in files(district, version, delta=delta).items():
-            # A zip's times have no zone, and equal districts shall be equal bytes.
-            with file.open(zipfile.ZipInfo(f"{name}.csv"), "w") as entry:
+            # A zip's times have no zone, and equal districts shall be equal bytes: all are of 1980.
+            info = zipfile.ZipInfo(f"{name}.csv")
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with file.open(info, "w") as entry:
                 text = io.TextIOWrapper(entry, "utf-8", newline="")
                 csv.writer(text).writerows(rows)
                 text.flush()

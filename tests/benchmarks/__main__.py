@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,9 @@ from uuid import uuid4
 import psycopg
 from rich.console import Console
 from rich.table import Table as Printed
-from tests.benchmarks.source import CLIENT, ENVIRONMENT, PAGE, ROOT, SECRET, Source, served
+from tests.benchmarks import validate
+from tests.benchmarks.cost import Cost, measured
+from tests.benchmarks.source import CLIENT, PAGE, ROOT, SECRET, Source, served
 
 from roster_operator.cli.embedded import Database, EmbeddedPostgres
 from roster_operator.store import tenants
@@ -28,18 +28,6 @@ STORED = [table for table in TABLES if table.entity != "demographics"]
 CASES = {"first load": "base", "1 % changed": "one-percent", "nothing changed": "one-percent", "all touched": "touched"}
 OURS = "stage and merge"
 out = Console(highlight=False, width=110)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of one or more processes: wall and CPU seconds, and the largest resident size of any."""
-
-    wall_s: float
-    cpu_s: float
-    peak_mb: float
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s, max(self.peak_mb, other.peak_mb))
 
 
 @dataclass(frozen=True)
@@ -54,17 +42,6 @@ class Line:
     cpu_s: float
     peak_mb: float
     wall_ratio: float | None
-
-
-def measured(command: list[str], environment: dict[str, str] | None = None) -> Cost:
-    """Run a process to its end."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, env=ENVIRONMENT | (environment or {}), stdout=subprocess.DEVNULL, cwd=ROOT)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - started
-    assert process.returncode == 0, (command, process.returncode)
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 class Bench:
@@ -240,9 +217,27 @@ def run(bench: Bench, output: Path, others: str | None) -> None:
             line(OURS, ours, name, cost)
             if name != "its own first load":
                 line(name, cost)
-        show(lines[start:])
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps([asdict(each) for each in lines], indent=1) + "\n")
+        write(lines, start, output)
+
+
+def validation(bench: Bench, output: Path) -> None:
+    """A large bundle of files; added to the figures that are there."""
+    lines = [Line(**each) for each in json.loads(output.read_text())]
+    rows, ours, plain = validate.measure(bench.folder)
+    start = len(lines)
+    for subject, cost in ((validate.SUBJECT, ours), (validate.PLAIN, plain)):
+        other = validate.PLAIN if cost is ours else None
+        ratio = round(ours.wall_s / plain.wall_s, 3) if cost is ours else None
+        figures = (round(cost.wall_s, 2), round(cost.cpu_s, 2), round(cost.peak_mb, 1))
+        lines.append(Line("a bundle of files", subject, other, rows, *figures, ratio))
+    write(lines, start, output)
+
+
+def write(lines: list[Line], start: int, output: Path) -> None:
+    """Print the lines from `start` on, and write all."""
+    show(lines[start:])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps([asdict(each) for each in lines], indent=1) + "\n")
 
 
 def show(lines: list[Line]) -> None:
@@ -271,7 +266,9 @@ def main() -> int:
         served(options.users, options.enrollments) as source,
         EmbeddedPostgres.temporary(18, tcp=True, durable=True) as server,
     ):
-        run(Bench(server.create_database("bench", "bench_owner"), source, Path(folder)), options.output, options.others)
+        bench = Bench(server.create_database("bench", "bench_owner"), source, Path(folder))
+        run(bench, options.output, options.others)
+        validation(bench, options.output)
     out.print(f"load at the end {os.getloadavg()[0]:.1f}; written to {options.output}")
     return 0
 
