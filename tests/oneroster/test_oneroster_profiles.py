@@ -1,13 +1,16 @@
 """Vendor profiles: data that is read, and a connection's own values over it."""
 
 import dataclasses
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
+from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.sources import ApiSource, Provider
 from roster_operator.api.task import Policy
 from roster_operator.oneroster import profile as module
@@ -17,6 +20,7 @@ from roster_operator.oneroster.profile import Profile, Wishes, profiles, setting
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.oneroster.settings import RestSettings
 from roster_operator.worker.failures import WorkerError
+from roster_operator.worker.inputs import ManifestSecret
 from roster_operator.worker.sources import rest_settings
 
 HOST = "https://sis.example.org"
@@ -55,8 +59,6 @@ def test_a_profile_is_whole(name: str) -> None:
     for way in profile.auth.values():
         templates += [way.token_url, *way.base_paths.values()]
         known |= set(way.parameters)
-    import re
-
     used = {found for template in templates for found in re.findall(r"\{(\w+)\}", template)} - {"origin", "root"}
     assert used == known
     assert all(text.endswith(".") for text in [*profile.hints.values(), *profile.refused.values()])
@@ -231,3 +233,30 @@ def test_a_static_token_that_cannot_be_sent_is_refused_at_once(token: str) -> No
     with pytest.raises(OneRosterError) as caught:
         RestSource(RestSettings(endpoint=HOST, auth="Bearer", token=token))
     assert caught.value.reason is Reason.SETTINGS_INVALID
+
+
+# The pages for administrators.
+
+PAGES = sorted((Path(__file__).parents[2] / "docs/how-to").glob("connect-*.md"))
+
+
+def connections() -> list[tuple[str, dict[str, Any], dict[str, str]]]:
+    """Each connection of the pages, and the Secret beside it."""
+    found: list[tuple[str, dict[str, Any], dict[str, str]]] = []
+    for page in PAGES:
+        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+            secret, connection = yaml.safe_load_all(block)
+            found.append((page.stem, connection["spec"], secret["stringData"]))
+    return found
+
+
+def test_every_provider_has_a_page_for_administrators() -> None:
+    assert {spec["api"]["provider"] for _, spec, _ in connections()} == {provider.value for provider in Provider}
+
+
+@pytest.mark.parametrize(("page", "spec", "values"), connections())
+def test_what_the_pages_show_works(page: str, spec: dict[str, Any], values: dict[str, str]) -> None:
+    source = RosterConnectionSpec.model_validate(spec).api
+    assert source is not None
+    settings = rest_settings(source, ManifestSecret(dict.fromkeys(values, "value"), source.auth.secret()), Policy())
+    RestSource(settings)
