@@ -67,9 +67,14 @@ def test_a_secret_is_not_sent_elsewhere_by_who_cannot_get_it(place: Place) -> No
 
 GUARDED = [
     ("endpoint", {"api": {"endpoint": "https://other.example.org"}}),
+    ("provider", {"api": {"provider": "Synergy"}}),
+    ("basePath", {"api": {"basePath": "/x", "version": "1.1"}}),
     ("version", {"api": {"version": "1.1"}}),
     ("auth", {"api": {"auth": {"tokenURL": "https://other.example.org/token"}}}),
     ("auth", {"api": {"auth": {"secretRef": {"name": "sis2"}}}}),
+    ("parameters", {"api": {"parameters": {"appName": "x"}}}),
+    ("query", {"api": {"query": {"x": "y"}}}),
+    ("keepCookies", {"api": {"keepCookies": True}}),
     ("caBundle", {"api": {"caBundle": "x"}}),
     ("allowInsecure", {"api": {"allowInsecure": True}}),
     ("csv", {"api": None, "csv": {"upload": {}}}),
@@ -92,7 +97,7 @@ FREE = [
     ("automaticSync", {"automaticSync": {"schedule": "@daily"}}),
     ("suspend", {"suspend": True}),
 ]
-IMMUTABLE = {"tenant", "provider"}  # provider has one value so far
+IMMUTABLE = {"tenant"}
 FREE_IN_SYNC = {"connectionRef", "mode", "source", "stagedFor", "ttlAfterFinished", "ignorePause"}
 
 
@@ -190,8 +195,9 @@ def test_every_limit_needs_the_verb_when_it_is_set_changed_or_taken_back(stamped
 
 def test_the_largest_connection_is_judged_within_the_cost_limits(stamped: Place) -> None:
     name = merged(stamped)
+    words = {f"k{number:02}": "x" * 500 for number in range(16)}
     large: Body = {
-        "api": {"caBundle": "x" * 32768},
+        "api": {"caBundle": "x" * 32768, "parameters": words, "query": words},
         "scope": {"schools": [f"{number:0255}" for number in range(1000)]},
         "roleMapping": {f"ext:{number:060}": "aide" for number in range(64)},
         "fields": {"omit": [f"users.{chr(97 + number % 26) * 80}" for number in range(26)]},

@@ -26,8 +26,8 @@ An outcome is one of these:
 
 - A reason, such as `BodyTooLarge`, with the collection and page where it happened. *Tried again* means that the same
   request may succeed later.
-- Records that were read all the same, and the proof of completeness that follows. Only `DistinctEqualsTotal` lets
-  anything be removed.
+- Records that were read all the same, and the proof of completeness that follows. Only `DistinctEqualsTotal` and
+  `TwoEqualLooks` let anything be removed.
 - A record or bundle that is kept or rejected, with the codes of what is wrong and their places.
 - *Kept as it came*: the value is stored exactly so.
 """

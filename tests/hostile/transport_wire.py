@@ -43,7 +43,7 @@ _LINES: list[tuple[str, bytes, Outcome]] = [
     ("a banner of SMTP", b"220 " + CANARY.encode() + b" ESMTP\r\n", LOST),
     ("a TLS alert in plain", b"\x15\x03\x01\x00\x02\x02\x46", LOST),
     ("a body without headers", BODY, LOST),
-    ("HTTP/9.9", b"HTTP/9.9 200 OK\r\n\r\n" + BODY, Read(1, "NoTotal")),
+    ("HTTP/9.9", b"HTTP/9.9 200 OK\r\n\r\n" + BODY, Read(1, "TwoEqualLooks")),
     ("an answer of HTTP/2", b"\0\0\x12\x04\0\0\0\0\0" + bytes(18), LOST),
     ("a status of two digits", b"HTTP/1.1 20 OK\r\n\r\n", LOST),
     ("a status of four digits", b"HTTP/1.1 2000 OK\r\n\r\n", LOST),

@@ -23,6 +23,7 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    target: str = ""  # path and query as they came
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Answer:
     body: Any = b""
     headers: dict[str, str] = field(default_factory=dict)
     chunks: Iterable[bytes] | None = None
+    cookies: tuple[str, ...] = ()
 
     def encoded(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -53,12 +55,13 @@ class FakeServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two writes, and the second would wait for an ACK
 
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = self.rfile.read(int(headers.get("content-length", 0)))
-                asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
+                asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body, self.path)
                 fake.asked.append(asked)
                 found = (token or _always)(asked) if asked.path == "/token" else answer(asked)
                 try:
@@ -72,6 +75,8 @@ class FakeServer:
                 self.send_response(found.status)
                 for name, value in found.headers.items():
                     self.send_header(name, value)
+                for cookie in found.cookies:
+                    self.send_header("Set-Cookie", cookie)
                 if found.chunks is not None:
                     self.send_header("Connection", "close")
                     self.end_headers()

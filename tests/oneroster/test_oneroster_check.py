@@ -181,6 +181,19 @@ def test_certificates_are_always_verified(
                 assert not caught.value.retryable
 
 
+@pytest.mark.parametrize(("days", "reason"), [(10, Reason.CERTIFICATE_EXPIRES_SOON), (30, None)])
+def test_a_certificate_that_expires_soon_is_said_and_no_failure(days: int, reason: Reason | None) -> None:
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=1)
+    certificate = AUTHORITY.issue_cert("127.0.0.1", not_after=until)
+    with SampleSIS(DISTRICT, tls=context(certificate)) as sis:
+        steps = check(sis, allow_insecure=False, ca_bundle=pem(AUTHORITY))
+    assert all(step.ok for step in steps)
+    connect = next(step for step in steps if step.name == "Connect")
+    assert connect.reason is reason
+    assert f"({days} days)" in connect.message
+    assert bool(connect.next_step) is (reason is not None)
+
+
 def test_https_to_a_server_without_tls_is_a_tls_failure() -> None:
     with SampleSIS(DISTRICT) as sis:
         url = sis.url.replace("http:", "https:")

@@ -12,7 +12,7 @@ import pytest
 
 from roster_operator.oneroster.errors import OneRosterError, Reason
 from roster_operator.oneroster.http import Response
-from roster_operator.oneroster.oauth2 import Style, Token, TokenRequest, exchange, scope_ladder
+from roster_operator.oneroster.oauth2 import ClientCredentials, Style, Token, TokenRequest, exchange, scope_ladder
 
 SECRET = "canary-secret-5f1c"
 CORE = "https://purl.imsglobal.org/spec/or/v1p2/scope/roster-core.readonly"
@@ -32,7 +32,7 @@ def talk(
     style: Style | None = None,
     secret: str = SECRET,
 ) -> tuple[Token | OneRosterError, list[TokenRequest]]:
-    conversation = exchange("my-id", secret, ladder, style)
+    conversation = exchange(ClientCredentials("my-id", secret), ladder, style)
     asked: list[TokenRequest] = []
     left = list(answers)
     try:
@@ -100,7 +100,8 @@ def test_a_refused_scope_is_asked_for_narrower() -> None:
 
 def test_every_scope_refused_is_told_so() -> None:
     refused = said(400, {"error": "invalid_scope"})
-    error, _ = talk(refused, refused, ladder=scope_ladder("1.1"))
+    error, asked = talk(*[refused] * 4, ladder=scope_ladder("1.1"))
+    assert form(asked[-1])["scope"] == "roster-core.readonly"
     assert isinstance(error, OneRosterError)
     assert error.reason is Reason.SCOPE_MISSING
 

@@ -221,7 +221,12 @@ def test_every_end_is_an_end(past: Answer, counted: bool, total: int) -> None:
         found = ids(source)
         assert len(set(found)) == len(found) == total
         proof = completeness(source.report(Entity.ORGS), total)
-        assert (proof.complete, proof.reason) == (counted, "DistinctEqualsTotal" if counted else "NoTotal")
+        if counted:
+            assert (proof.complete, proof.reason) == (True, "DistinctEqualsTotal")
+        elif past.status in (400, 500):
+            assert (proof.complete, proof.reason) == (False, "EndNotSeen")
+        else:
+            assert (proof.complete, proof.reason) == (True, "TwoEqualLooks")
 
 
 @pytest.mark.parametrize("most", [3, 7, 10])
@@ -274,6 +279,70 @@ def test_an_end_without_a_total_is_reached_through_known_ids() -> None:
     with FakeServer(answer) as server, RestSource(server.settings()) as source:
         assert len(ids(source)) == 30
         assert source.report(Entity.ORGS).ended_by == "no new id"
+
+
+def second_look(answer: Callable[[Asked], Answer], **more: Any) -> tuple[str, FakeServer]:
+    with FakeServer(answer) as server, RestSource(server.settings(**more)) as source:
+        found = ids(source)
+        return completeness(source.report(Entity.ORGS), len(set(found))).reason, server
+
+
+def test_a_second_look_asks_for_smaller_pages_and_yields_nothing_again() -> None:
+    reason, server = second_look(listing(25, counted=False))
+    assert reason == "TwoEqualLooks"
+    asked = [(asked.query["limit"], asked.query["offset"]) for asked in server.pages_asked("orgs")]
+    assert asked == [("10", "0"), ("10", "10"), ("10", "20"), ("10", "25"),
+                     ("7", "0"), ("7", "7"), ("7", "14"), ("7", "21"), ("7", "25")]  # fmt: skip
+
+
+def test_a_total_needs_no_second_look() -> None:
+    reason, server = second_look(listing(25))
+    assert reason == "DistinctEqualsTotal"
+    assert len(server.pages_asked("orgs")) == 3
+
+
+@pytest.mark.parametrize("change", [-1, 1, 40])
+def test_looks_that_differ_are_no_proof(change: int) -> None:
+    asked = itertools.count()
+
+    def answer(request: Asked) -> Answer:
+        return listing(25 if next(asked) < 4 else 25 + change, counted=False)(request)
+
+    assert second_look(answer)[0] == "LooksDiffer"
+
+
+def test_one_in_the_place_of_another_is_seen_though_the_number_is_the_same() -> None:
+    asked = itertools.count()
+
+    def answer(request: Asked) -> Answer:
+        found = listing(25, counted=False)(request)
+        if next(asked) >= 4 and found.body["orgs"]:
+            found.body["orgs"][0]["sourcedId"] += "-other"
+        return found
+
+    assert second_look(answer)[0] == "LooksDiffer"
+
+
+def test_people_lost_between_pages_are_noticed_by_pages_that_end_elsewhere() -> None:
+    def lossy(asked: Asked) -> Answer:
+        offset, limit = int(asked.query["offset"]), int(asked.query["limit"])
+        first = offset + 1 if offset else 0
+        return Answer(body={"orgs": orgs(first, max(0, min(limit, 25 - first)))})
+
+    assert second_look(lossy)[0] == "LooksDiffer"
+
+
+def test_a_server_without_pages_that_shows_its_beginning_twice_proves_nothing() -> None:
+    assert second_look(lambda _: Answer(body={"orgs": orgs(0, 10)}))[0] == "EndNotSeen"
+
+
+def test_a_second_look_that_fails_leaves_the_pull_as_it_was() -> None:
+    asked = itertools.count()
+
+    def answer(request: Asked) -> Answer:
+        return listing(25, counted=False)(request) if next(asked) < 6 else Answer(403)
+
+    assert second_look(answer)[0] == "NoTotal"
 
 
 def test_retry_after_is_waited_for_and_bounded() -> None:

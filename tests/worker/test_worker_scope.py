@@ -24,7 +24,7 @@ from roster_operator.worker.choices import choices_of
 from roster_operator.worker.stage import Staged, stage
 from roster_sample_sis import District
 from roster_sample_sis.districts import day
-from roster_sample_sis.faults import NoTotal
+from roster_sample_sis.faults import WrongTotal
 
 pytestmark = pytest.mark.store
 
@@ -186,7 +186,7 @@ def test_what_is_out_of_scope_goes_without_proof_and_what_is_missing_stays(world
     wanted = north_alone(district)
     lost = next(i for i in sorted(wanted["users"]) if model(district)["users"][i]["role"] == "aide")
     world.sis.swap(replace(district, users=[user for user in district.users if user.sourced_id != lost]))
-    world.sis.faults.set(NoTotal(links=False))
+    world.sis.faults.set(WrongTotal(by=1))
     name, staged = stage_with(world, choose(schools=[NORTH], today=TODAY))
     assert not staged.plan.complete
     assert {what for counts in changes(staged).values() for what in counts} == {"out_of_scope", "withheld"}
@@ -259,7 +259,7 @@ def test_students_whose_enrollments_went_go_though_they_did_not_change(world: Wo
     fewer = without_enrollments(district, students)
     world.sis.swap(fewer)
     # An unproved pull removes no enrollment, so these students still have one.
-    world.sis.faults.set(NoTotal(links=False))
+    world.sis.faults.set(WrongTotal(by=1))
     _, unproved = stage_with(world, choices)
     assert not any("out_of_scope" in counts for counts in changes(unproved).values())
     world.sis.faults.clear()

@@ -60,9 +60,22 @@ def connection_rules() -> list[Rule]:
         ),
         Rule(
             ("spec", "api"),
-            f"{secure}self.auth.tokenURL.startsWith('https://')",
+            f"{secure}!has(self.auth.tokenURL) || self.auth.tokenURL.startsWith('https://')",
             "tokenURL must be https, unless allowInsecure is true (which the operator's configuration must permit too)",
             ".auth.tokenURL",
+        ),
+        Rule(
+            ("spec", "api"),
+            "self.provider in ['InfiniteCampus', 'ClassLink'] || has(self.auth.tokenURL) || "
+            "(has(self.auth.type) && self.auth.type != 'OAuth2')",
+            "tokenURL is needed for OAuth2 with this provider",
+            ".auth.tokenURL",
+        ),
+        Rule(
+            ("spec", "api"),
+            "!has(self.basePath) || self.version != 'Auto'",
+            "basePath needs a version: a path of one's own cannot be asked for its version",
+            ".basePath",
         ),
         *(
             Rule(
@@ -70,7 +83,7 @@ def connection_rules() -> list[Rule]:
                 "self.all(key, size(key) > 0 && size(key) <= 64)",
                 "a name has 1 to 64 characters",
             )
-            for at in (("spec", "roleMapping"),)
+            for at in (("spec", "api", "parameters"), ("spec", "api", "query"), ("spec", "roleMapping"))
         ),
         Rule(
             ("spec", "csv"),

@@ -18,9 +18,10 @@ TokenUrl = Annotated[
 ]
 # A Secret of this length stays below the limit for one environment variable of a process (128 kB) with room to spare.
 CaBundle = Annotated[str, Field(min_length=1, max_length=32768)]
+_ParameterValue = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
+CLIENT_ID, CLIENT_SECRET, TOKEN = "client-id", "client-secret", "token"
 USERNAME, PASSWORD, PRIVATE_KEY, PASSPHRASE = "username", "password", "private-key", "passphrase"
 
 
@@ -33,8 +34,12 @@ class SecretUse:
 
 
 class Provider(StrEnum):
-    """The vendor profile. Profiles are data; so far there is the one where everything is explicit."""
+    """The vendor profile: data, every value of which can be overridden."""
 
+    CLASSLINK = "ClassLink"
+    INFINITE_CAMPUS = "InfiniteCampus"
+    SKYWARD_SMS = "SkywardSMS"
+    SYNERGY = "Synergy"
     GENERIC = "Generic"
 
 
@@ -50,6 +55,24 @@ class AuthType(StrEnum):
     """How the source tells who we are."""
 
     OAUTH2 = "OAuth2"
+    OAUTH1 = "OAuth1"
+    BEARER = "Bearer"
+
+
+class TokenStyle(StrEnum):
+    """Where client id, client secret and the form of a token request go."""
+
+    AUTO = "Auto"
+    BASIC = "Basic"
+    BODY = "Body"
+    QUERY = "Query"
+
+
+class SignatureMethod(StrEnum):
+    """How OAuth 1 requests are signed."""
+
+    HMAC_SHA256 = "HMAC-SHA256"
+    HMAC_SHA1 = "HMAC-SHA1"
 
 
 class CredentialsRef(Model):
@@ -58,43 +81,75 @@ class CredentialsRef(Model):
     name: Name = Field(description="Name of the Secret, in the same namespace.")
     client_id_key: Key = Field(default="client-id", alias="clientIDKey", description="Key of the client id.")
     client_secret_key: Key = Field(default="client-secret", description="Key of the client secret.")
+    token_key: Key = Field(default="token", description="Key of the static token of auth type Bearer.")
 
 
 class Auth(Model):
-    """OAuth 2 client credentials."""
+    """How to authenticate. What is left out is the vendor profile's."""
 
-    type: AuthType = Field(default=AuthType.OAUTH2, description="OAuth2: client credentials grant.")
-    token_url: TokenUrl = Field(
-        alias="tokenURL", description="Where tokens are had. https, unless api.allowInsecure. May have a query."
+    type: AuthType | None = Field(
+        default=None,
+        description="OAuth2: client credentials. OAuth1: signed requests. Bearer: a static token. "
+        "Default: the vendor profile's; OAuth2 for Generic.",
+    )
+    token_url: TokenUrl | None = Field(
+        default=None,
+        alias="tokenURL",
+        description="OAuth2: where tokens are had. https, unless api.allowInsecure. May have a query.",
+    )
+    token_style: TokenStyle | None = Field(
+        default=None,
+        description="OAuth2: how the token request carries the credentials. Auto: HTTP Basic, then the body.",
+    )
+    signature_method: SignatureMethod | None = Field(
+        default=None, description="OAuth1: how requests are signed. Default: the vendor profile's; HMAC-SHA256."
     )
     scopes: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]], Field(max_length=16)
-    ] = Field(default_factory=list, description="Scopes to ask for. Empty: the standard's read-only roster scopes.")
+    ] = Field(default_factory=list, description="OAuth2: scopes to ask for. Empty: the profile's, else the standard's.")
     secret_ref: CredentialsRef = Field(description="The Secret that holds the credentials.")
 
     def secret(self) -> SecretUse:
-        """The Secret, and the two keys of it."""
+        """Only the keys that this kind of authentication needs. No profile has Bearer as its default."""
         ref = self.secret_ref
+        if self.type is AuthType.BEARER:
+            return SecretUse(ref.name, {TOKEN: ref.token_key})
         return SecretUse(ref.name, {CLIENT_ID: ref.client_id_key, CLIENT_SECRET: ref.client_secret_key})
 
 
 class ApiSource(Model):
-    """A OneRoster REST API."""
+    """A OneRoster REST API. What is left out is the vendor profile's."""
 
     provider: Provider = Field(default=Provider.GENERIC, description="Vendor profile. Generic: everything is explicit.")
     endpoint: Url = Field(
         description="The server's root, or the OneRoster base path itself. https, unless allowInsecure.",
     )
+    base_path: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^/[^\s?#]*$")] | None = Field(
+        default=None,
+        description="Path from the endpoint to the OneRoster collections, where it is neither the standard's nor the "
+        "profile's. Needs version.",
+    )
     version: Version = Field(default=Version.AUTO, description="OneRoster version. Auto asks the server.")
     auth: Auth = Field(description="How to authenticate.")
+    parameters: Annotated[dict[str, _ParameterValue], Field(max_length=16)] = Field(
+        default_factory=dict,
+        description="Values that the vendor profile asks for, such as appName of Infinite Campus or applicationID of "
+        "ClassLink's proxy. Never a secret.",
+    )
+    query: Annotated[dict[str, _ParameterValue], Field(max_length=16)] = Field(
+        default_factory=dict, description="Query parameters that every request for records carries. Never a secret."
+    )
+    keep_cookies: bool | None = Field(
+        default=None, description="Send cookies of the token answer on later calls. Default: the profile's."
+    )
     page_size: Annotated[int, Field(ge=1, le=10000)] | None = Field(
-        default=None, description="Records asked for in one page. Default: 1000."
+        default=None, description="Records asked for in one page. Default: the profile's; 1000."
     )
     max_concurrency: Annotated[int, Field(ge=1, le=8)] | None = Field(
-        default=None, description="Requests under way at the same time. Default: 1."
+        default=None, description="Requests under way at the same time. Default: the profile's; 1."
     )
     requests_per_second: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        default=None, description="Upper limit of requests a second. Unset: no limit of our own."
+        default=None, description="Upper limit of requests a second. Default: the profile's; no limit of our own."
     )
     ca_bundle: CaBundle | None = Field(
         default=None, description="PEM certificates that are trusted in addition to the system's, for this source only."

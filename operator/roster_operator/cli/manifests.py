@@ -79,7 +79,7 @@ def _refuse_like_the_api_server(path: Path, spec: RosterConnectionSpec) -> None:
     api = spec.api
     if api is None:
         return
-    urls = [api.endpoint, api.auth.token_url]
+    urls = [api.endpoint, *([api.auth.token_url] if api.auth.token_url else [])]
     if not api.allow_insecure and not all(url.startswith("https:") for url in urls):
         raise ManifestError(f"{path}: spec.api.endpoint and auth.tokenURL must be https, unless allowInsecure is set.")
 

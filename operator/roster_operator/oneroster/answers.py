@@ -94,9 +94,9 @@ def refusal(response: Response) -> OneRosterError:
 
     if status == 401:
         return error(
-            Reason.TOKEN_REJECTED,
-            f"The server does not accept its own token: {what}.",
-            "Check that token URL and endpoint belong to the same server, and that the client is enabled.",
+            Reason.CREDENTIALS_REJECTED,
+            f"The server does not accept the credentials: {what}.",
+            "Check the Secret, and that the client is enabled in the SIS.",
         )
     if status == 403:
         return error(

@@ -16,7 +16,7 @@ _SKEW = 300.0
 class CheckStep:
     """One step's outcome.
 
-    name: Resolve, Connect, Token, Version, Clock or Read (with its entity). count: how many records
+    name: Resolve, Connect, Token or Credentials, Version, Clock or Read (with its entity). count: how many records
     the server says it has, or at least those on one page. A step may be ok with a reason: something
     optional is missing. message and next_step are for people and hold no value of a record.
     """
@@ -53,11 +53,11 @@ class Checker:
         for name, step in (
             ("Resolve", self._resolve),
             ("Connect", self._connect),
-            ("Token", self._token),
+            (self._server.session.auth.step, self._credentials),
             ("Version", self._version),
         ):
             try:
-                yield CheckStep(name, True, None, *await step())
+                yield await step(name)
             except OneRosterError as error:
                 yield _failed(name, error)
                 return
@@ -65,34 +65,43 @@ class Checker:
         for entity in Entity:
             yield await self._entity(entity)
 
-    async def _resolve(self) -> tuple[str, str]:
+    async def _resolve(self, name: str) -> CheckStep:
         server = self._server
         found = await server.client.resolve(server.endpoint)
-        await server.client.resolve(server.token_url)
-        return f"The server's name resolves to {found} permitted address{'es' if found != 1 else ''}.", ""
+        for address in server.session.auth.addresses:
+            await server.client.resolve(address)
+        message = f"The server's name resolves to {found} permitted address{'es' if found != 1 else ''}."
+        return CheckStep(name, True, None, message)
 
-    async def _connect(self) -> tuple[str, str]:
+    async def _connect(self, name: str) -> CheckStep:
         server = self._server
         probe = await server.client.probe(server.endpoint)
-        token_probe = await server.client.probe(server.token_url)
-        expiries = [found for found in (probe.certificate_expires, token_probe.certificate_expires) if found]
+        probes = [probe, *[await server.client.probe(address) for address in server.session.auth.addresses]]
+        expiries = [each.certificate_expires for each in probes if each.certificate_expires]
         if not expiries:
-            return "Connected, without TLS.", "Use https: over http everybody on the way can read the roster."
+            advice = "Use https: over http everybody on the way can read the roster."
+            return CheckStep(name, True, None, "Connected, without TLS.", advice)
         self.facts.certificate_expires = soonest = min(expiries)
         days = (soonest - datetime.now(UTC)).days
-        advice = "Have the certificate renewed in time." if days < _SOON else ""
-        return f"Connected; TLS is verified, the certificate is valid until {soonest:%Y-%m-%d} ({days} days).", advice
+        until = f"until {soonest:%Y-%m-%d} ({days} days)"
+        if days < _SOON:
+            return CheckStep(
+                name,
+                True,
+                Reason.CERTIFICATE_EXPIRES_SOON,
+                f"Connected; TLS is verified, but the certificate is valid only {until}.",
+                "Have the server's administrator renew it: from that day on no sync works.",
+            )
+        return CheckStep(name, True, None, f"Connected; TLS is verified, the certificate is valid {until}.")
 
-    async def _token(self) -> tuple[str, str]:
-        token = await self._server.token()
-        lifetime = "does not say how long it lives" if token.lifetime is None else f"lives {token.lifetime:.0f} s"
-        style = "credentials in the body" if token.style == "body" else "HTTP Basic"
-        return f"The token server accepts the client ({style}); the token {lifetime}.", ""
+    async def _credentials(self, name: str) -> CheckStep:
+        credential = await self._server.credential()
+        return CheckStep(name, True, None, self._server.session.auth.told(credential))
 
-    async def _version(self) -> tuple[str, str]:
+    async def _version(self, name: str) -> CheckStep:
         version, _ = await self._server.detect()
         self.facts.version = version
-        return f"The server speaks OneRoster {version}.", ""
+        return CheckStep(name, True, None, f"The server speaks OneRoster {version}.")
 
     def _clock(self) -> CheckStep:
         self.facts.clock_skew = skew = self._server.session.clock_skew
@@ -100,7 +109,7 @@ class Checker:
             return CheckStep("Clock", True, None, "The server does not tell the time.")
         if abs(skew) <= _SKEW:
             return CheckStep("Clock", True, None, f"The clocks differ by {abs(skew):.0f} s.")
-        # OAuth 2 works all the same, so this is worth a word and no failure.
+        # Requests are accepted all the same, so this is worth a word and no failure.
         return CheckStep(
             "Clock",
             True,
@@ -140,7 +149,7 @@ class Checker:
         advice = ""
         if total is None:
             notes.append("no total")
-            advice = "Without X-Total-Count no pull can prove that it is complete, so none will remove anything."
+            advice = "Without X-Total-Count a pull lists everything twice, and removes only where both looks agree."
         if "link" in response.headers:
             notes.append("linked pages")
         if len(records) < asked and (total is None or total > len(records)) and records:

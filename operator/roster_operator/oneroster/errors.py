@@ -22,9 +22,11 @@ class Reason(StrEnum):
     CERTIFICATE_NOT_YET_VALID = "CertificateNotYetValid"
     CERTIFICATE_UNTRUSTED = "CertificateUntrusted"
     CERTIFICATE_NAME_MISMATCH = "CertificateNameMismatch"
+    CERTIFICATE_EXPIRES_SOON = "CertificateExpiresSoon"
     CLOCK_SKEWED = "ClockSkewed"
     TOKEN_REJECTED = "TokenRejected"  # noqa: S105 (a reason, not a secret)
     TOKEN_MALFORMED = "TokenMalformed"  # noqa: S105
+    CREDENTIALS_REJECTED = "CredentialsRejected"
     SCOPE_MISSING = "ScopeMissing"
     FORBIDDEN = "Forbidden"
     NOT_FOUND = "NotFound"

@@ -11,10 +11,11 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -53,12 +54,14 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer, read to its end. Header names are lower case; several of one name are joined by ", "."""
+    """An answer, read to its end. Header names are lower case; several of one name are joined by ", ".
+    cookies: its Set-Cookie headers, one by one."""
 
     status: int
     headers: dict[str, str]
     body: bytes
     url: str
+    cookies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +348,8 @@ class Client:
         self._client = httpx.AsyncClient(
             transport=_Transport(self._context, self._gate, connections),
             trust_env=False,
+            # Left alone, httpx keeps every cookie and sends it on: which are kept is the session's to say.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
             timeout=httpx.Timeout(limits.read, connect=limits.connect, pool=None),
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "roster-operator"},
@@ -373,8 +378,8 @@ class Client:
                 await stream.aclose()
         return Probe(addresses, expires)
 
-    async def get(self, url: str, headers: dict[str, str], max_body: int) -> Response:
-        """GET, with at most three redirects, each within the origin."""
+    async def get(self, url: str, headers: Callable[[str], dict[str, str]], max_body: int) -> Response:
+        """GET, with at most three redirects, each within the origin. headers: those for the address as it is sent."""
         current = url
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._send("GET", current, headers, None, max_body)
@@ -388,18 +393,18 @@ class Client:
 
     async def post(self, url: str, headers: dict[str, str], content: bytes, max_body: int) -> Response:
         """POST; a redirect is refused, because the body holds a secret."""
-        response = await self._send("POST", url, headers, content, max_body)
+        response = await self._send("POST", url, lambda _: headers, content, max_body)
         if response.status in _REDIRECTS:
             raise _redirected("away, and a secret is never sent on")
         return response
 
     async def _send(
-        self, method: str, url: str, headers: dict[str, str], content: bytes | None, max_body: int
+        self, method: str, url: str, headers: Callable[[str], dict[str, str]], content: bytes | None, max_body: int
     ) -> Response:
-        checked_url(url, allow_insecure=self._allow_insecure, query=True)
+        url = checked_url(url, allow_insecure=self._allow_insecure, query=True)
         try:
             async with asyncio.timeout(self._timeouts.total):
-                request = self._client.build_request(method, url, headers=headers, content=content)
+                request = self._client.build_request(method, url, headers=headers(url), content=content)
                 response = await self._client.send(request, stream=True)
                 try:
                     return await self._read(response, max_body)
@@ -433,7 +438,8 @@ class Client:
         except BaseException:
             body.drop()
             raise
-        return Response(response.status_code, headers, body.finish(), str(response.url))
+        cookies = tuple(response.headers.get_list("set-cookie"))
+        return Response(response.status_code, headers, body.finish(), str(response.url), cookies)
 
     async def _collect(self, response: httpx.Response, body: Body) -> None:
         started = time.monotonic()

@@ -11,27 +11,47 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import msgspec
 
 from .answers import clock_skew, codes, retry_after, said
 from .errors import OneRosterError, Reason
-from .http import Response
+from .http import Response, origin
+from .settings import TokenStyle
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _SKEW = 300.0
 _DAY = 86_400.0
 
-Style = Literal["basic", "encoded", "body"]
+# Where the credentials go, and how: in HTTP Basic as they are or form-encoded, or in the body; and where the form goes.
+Style = Literal["basic", "encoded", "body", "query", "query-encoded"]
+_MAX_COOKIES, _MAX_COOKIE = 16, 4096
+_COOKIE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+=[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e\"]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """The client, and how its token requests look. keep_cookies: those of the token answer belong to the token."""
+
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+    style: TokenStyle = "Auto"
+    keep_cookies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A POST to the token URL."""
+    """A POST to the token URL. query: what is added to the query that the URL has."""
 
     headers: dict[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    query: str = ""
+
+    def address(self, token_url: str) -> str:
+        if not self.query:
+            return token_url
+        return f"{token_url}{'&' if '?' in token_url else '?'}{self.query}"
 
 
 @dataclass(slots=True)
@@ -39,7 +59,8 @@ class Token:
     """An access token. lifetime: seconds it says it lives, or None. obtained: monotonic seconds.
 
     scopes: what was granted, as far as the server says; asked: what was asked for. accepted: a
-    request with it has succeeded, so a later refusal means that it ended.
+    request with it has succeeded, so a later refusal means that it ended. cookies: a Cookie header
+    that goes with it, within the origin that it came from.
     """
 
     value: str = field(repr=False)
@@ -49,6 +70,15 @@ class Token:
     style: Style
     obtained: float = field(default_factory=time.monotonic)
     accepted: bool = False
+    cookies: str = field(default="", repr=False)
+    origin: tuple[str, str, int | None] | None = None
+
+    def headers(self, url: str) -> dict[str, str]:
+        """See `credential.Credential`."""
+        found = {"Authorization": f"Bearer {self.value}"}
+        if self.cookies and origin(url) == self.origin:
+            found["Cookie"] = self.cookies
+        return found
 
     def age(self) -> float:
         return time.monotonic() - self.obtained
@@ -61,28 +91,29 @@ class Token:
 def scope_ladder(version: str) -> list[tuple[str, ...]]:
     """What to ask for, best first, when the connection names no scopes.
 
-    roster-core opens the flat collections, and nothing but its own scope opens demographics.
+    roster-core opens the flat collections, and nothing but its own scope opens demographics. Some servers know only
+    short names.
     """
     base = f"https://purl.imsglobal.org/spec/or/v{version.replace('.', 'p')}/scope/"
-    core, demographics = base + "roster-core.readonly", base + "roster-demographics.readonly"
-    return [(core, demographics), (core,)]
+    core, demographics = "roster-core.readonly", "roster-demographics.readonly"
+    return [(base + core, base + demographics), (base + core,), (core, demographics), (core,)]
 
 
 def exchange(
-    client_id: str, client_secret: str, ladder: Sequence[tuple[str, ...]], style: Style | None = None
+    client: ClientCredentials, ladder: Sequence[tuple[str, ...]], style: Style | None = None
 ) -> Generator[TokenRequest, Response, Token]:
-    """Asks for a token: by HTTP Basic, then with the credentials in the body; narrower when a scope is refused.
+    """Asks for a token, with Auto by HTTP Basic and then in the body; narrower when a scope is refused.
 
     style: the way that worked before; only it is tried then. Raises OneRosterError.
     """
-    styles: tuple[Style, ...] = (style,) if style else _styles(client_id, client_secret)
+    styles: tuple[Style, ...] = (style,) if style else _styles(client)
     refused: OneRosterError | None = None
     for scopes in ladder:
         for attempt in styles:
-            response = yield _request(client_id, client_secret, scopes, attempt)
+            response = yield _request(client, scopes, attempt)
             found = codes(response.body)
             if response.status in (200, 201) and "invalid_client" not in found and "invalid_scope" not in found:
-                return _read(response, scopes, attempt)
+                return _read(response, scopes, attempt, keep_cookies=client.keep_cookies)
             if response.status == 429 or response.status >= 500:
                 raise _unwell(response)
             if response.status not in (200, 201, 400, 401, 403):
@@ -98,27 +129,56 @@ def exchange(
     raise refused or OneRosterError(Reason.SETTINGS_INVALID, "No scope is set to ask a token for.", "Name a scope.")
 
 
-def _styles(client_id: str, client_secret: str) -> tuple[Style, ...]:
-    # RFC 6749 form-encodes both before Basic, but hardly a server in the field decodes them. Where that
-    # makes a difference both are tried, and then the body, which is unambiguous.
-    plain = quote_plus(client_id + client_secret) == client_id + client_secret
-    return ("basic", "body") if plain else ("basic", "encoded", "body")
+# RFC 6749 form-encodes both before Basic, but hardly a server in the field decodes them. Where that makes a difference
+# both are tried, and then, where it may be, the body, which is unambiguous.
+_ORDER: dict[TokenStyle, tuple[Style, ...]] = {
+    "Auto": ("basic", "encoded", "body"),
+    "Basic": ("basic", "encoded"),
+    "Body": ("body",),
+    "Query": ("query", "query-encoded"),
+}
+_ENCODED: frozenset[Style] = frozenset({"encoded", "query-encoded"})
+_IN_QUERY: frozenset[Style] = frozenset({"query", "query-encoded"})
 
 
-def _request(client_id: str, client_secret: str, scopes: tuple[str, ...], style: Style) -> TokenRequest:
+def _styles(client: ClientCredentials) -> tuple[Style, ...]:
+    both = client.client_id + client.client_secret
+    plain = quote_plus(both) == both
+    return tuple(style for style in _ORDER[client.style] if not (plain and style in _ENCODED))
+
+
+def _request(client: ClientCredentials, scopes: tuple[str, ...], style: Style) -> TokenRequest:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     form = {"grant_type": "client_credentials"}
     if scopes:
         form["scope"] = " ".join(scopes)
+    shown = (client.client_id, client.client_secret)
     if style == "body":
-        form |= {"client_id": client_id, "client_secret": client_secret}
+        form |= {"client_id": client.client_id, "client_secret": client.client_secret}
     else:
-        shown = (quote_plus(client_id), quote_plus(client_secret)) if style == "encoded" else (client_id, client_secret)
+        if style in _ENCODED:
+            shown = (quote_plus(client.client_id), quote_plus(client.client_secret))
         headers["Authorization"] = f"Basic {base64.b64encode(':'.join(shown).encode()).decode()}"
+    if style in _IN_QUERY:
+        return TokenRequest(headers, b"", urlencode(form, quote_via=quote, safe=""))
     return TokenRequest(headers, urlencode(form).encode())
 
 
-def _read(response: Response, asked: tuple[str, ...], style: Style) -> Token:
+def _cookies(lines: Sequence[str]) -> str:
+    """A Cookie header of Set-Cookie lines: names and values alone. What is deleted, odd or too large is left out."""
+    found: dict[str, str] = {}
+    for line in lines[:_MAX_COOKIES]:
+        pair, _, attributes = line.partition(";")
+        pair = pair.strip()
+        name, _, value = pair.partition("=")
+        if not value or len(pair) > _MAX_COOKIE or not _COOKIE.fullmatch(pair):
+            continue
+        if "max-age=0" not in attributes.lower().replace(" ", "").split(";"):
+            found[name] = value
+    return "; ".join(f"{name}={value}" for name, value in found.items())
+
+
+def _read(response: Response, asked: tuple[str, ...], style: Style, *, keep_cookies: bool) -> Token:
     try:
         answer: Any = msgspec.json.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -130,7 +190,10 @@ def _read(response: Response, asked: tuple[str, ...], style: Style) -> Token:
         raise _malformed("holds no usable access_token")
     if kind not in (None, "") and not (isinstance(kind, str) and kind.lower() in ("bearer", "bearertoken")):
         raise _malformed("is for another kind of token than bearer")
-    return Token(value, _lifetime(answer.get("expires_in")), _scopes(answer.get("scope")), asked, style)
+    token = Token(value, _lifetime(answer.get("expires_in")), _scopes(answer.get("scope")), asked, style)
+    if keep_cookies:
+        token.cookies, token.origin = _cookies(response.cookies), origin(response.url)
+    return token
 
 
 def _lifetime(value: Any) -> float | None:

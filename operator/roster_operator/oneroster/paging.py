@@ -7,7 +7,7 @@ stop early: one that counts the page instead of the collection would hide a dist
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -18,10 +18,23 @@ import xxhash
 from .entities import Entity
 from .errors import OneRosterError, Reason
 from .http import Response, same_origin
+from .proof import ERROR_PAST_THE_END, NO_NEW_ID, Completeness, PullReport, completeness
+
+__all__ = [
+    "ERROR_PAST_THE_END",
+    "LIMITS",
+    "Completeness",
+    "Next",
+    "Page",
+    "PullReport",
+    "Walk",
+    "completeness",
+    "page_url",
+    "peek",
+]
 
 Raw = bytes | memoryview | msgspec.Raw
 
-ERROR_PAST_THE_END = "error past the end"
 LIMITS = (1000, 500, 100)
 _MAX_PAGES = 200_000
 _PAST_THE_END = frozenset({400, 404, 405, 410, 416, 422, 500, 502, 503, 504})
@@ -36,58 +49,6 @@ class Page(msgspec.Struct, frozen=True):
     records: Sequence[Raw]
     total: int | None
     lines: Sequence[int] | None = None
-
-
-class PullReport(msgspec.Struct, frozen=True):
-    """What a walk saw. records counts everything delivered, duplicates too. ended_by is None when the
-    walk did not come to its end.
-
-    total: the server's last word; total_changed: it had another before. revision_changed: the server
-    said that its data changed meanwhile. page_limit: the most records it gave at once.
-    delta: only what changed was shown, so what was not shown has not vanished. unproved: the source's
-    own reason why this is no proof, however the numbers look ("HeaderOnly").
-    """
-
-    entity: Entity
-    pages: int
-    records: int
-    total: int | None
-    ended_by: str | None
-    total_changed: bool
-    revision_changed: bool
-    page_limit: int
-    delta: bool = False
-    unproved: str | None = None
-
-
-class Completeness(msgspec.Struct, frozen=True):
-    """Whether a pull proved complete; reason: why, or why not (stable)."""
-
-    complete: bool
-    reason: str
-
-
-def completeness(report: PullReport, distinct: int) -> Completeness:
-    """The proof that a pull holds everything the server has: distinct ids equal its one, steady total.
-
-    distinct: how many different sourcedIds the records had. Without proof nothing may be removed.
-    """
-    if report.ended_by is None:
-        return Completeness(False, "NotFinished")
-    if report.unproved is not None:
-        return Completeness(False, report.unproved)
-    if report.total_changed or report.revision_changed:
-        return Completeness(False, "ChangedWhilePaging")
-    if distinct != report.records:
-        return Completeness(False, "DuplicateIds")
-    if report.total is None:
-        return Completeness(False, "NoTotal")
-    if report.ended_by == ERROR_PAST_THE_END and report.pages < 2:
-        # The total may be that of the page alone, and nothing showed that there is no other page.
-        return Completeness(False, "EndNotSeen")
-    if distinct != report.total:
-        return Completeness(False, "FewerThanTotal" if distinct < report.total else "MoreThanTotal")
-    return Completeness(True, "DistinctEqualsTotal")
 
 
 class _IdOnly(msgspec.Struct):
@@ -119,6 +80,9 @@ class _Seen:
         self._sorted = np.union1d(self._sorted, fresh)
         return len(self._sorted) - before
 
+    def equals(self, other: "_Seen") -> bool:
+        return np.array_equal(self._sorted, other._sorted)
+
 
 @dataclass(frozen=True, slots=True)
 class Next:
@@ -149,6 +113,7 @@ class Walk:
         self._signatures: set[tuple[int, int, int]] = set()
         self._links: set[str] = set()
         self._seen: _Seen | None = None
+        self._looks_agree: bool | None = None
 
     def report(self) -> PullReport:
         return PullReport(
@@ -160,6 +125,27 @@ class Walk:
             self._total_changed,
             self._revision_changed,
             self._largest,
+            looks_agree=self._looks_agree,
+        )
+
+    def needs_second_look(self) -> bool:
+        """Whether it came to its end and showed records, but no total to prove that they are all."""
+        return self.ended_by is not None and self.total is None and self._seen is not None
+
+    def second_limit(self) -> int:
+        """A page size that puts the ends of pages elsewhere."""
+        return max(1, self._largest * 3 // 4)
+
+    def compare(self, second: "Walk | None") -> None:
+        """Notes what a second walk showed; None for one that failed, which says nothing."""
+        if second is None or self._seen is None:
+            return
+        self._looks_agree = (
+            second.ended_by is not None
+            and second.total is None
+            and second.records == self.records
+            and second._seen is not None
+            and self._seen.equals(second._seen)
         )
 
     def at_end(self) -> bool:
@@ -201,7 +187,7 @@ class Walk:
             self.end("no content" if response.status == 204 else "empty page")
             return None
         if self._repeats(records):
-            self.end("no new id")
+            self.end(NO_NEW_ID)
             return None
         full = self._largest
         self.pages += 1
@@ -278,9 +264,12 @@ def _has_offset(link: str) -> bool:
     return "offset" in parse_qs(urlsplit(link).query)
 
 
-def page_url(base: str, entity: Entity, limit: int, offset: int, chosen: str | None = None) -> str:
-    """The address of one page. base: the version's base address, without a slash at the end. chosen: a filter."""
-    query: dict[str, str | int] = {"limit": limit, "offset": offset}
+def page_url(
+    base: str, entity: Entity, limit: int, offset: int, chosen: str | None = None, more: Mapping[str, str] | None = None
+) -> str:
+    """The address of one page. base: the version's base address, without a slash at the end. chosen: a filter.
+    more: parameters that the connection adds."""
+    query: dict[str, str | int] = {**(more or {}), "limit": limit, "offset": offset}
     if chosen is not None:
         query["filter"] = chosen
     return f"{base}/{entity.value}?{urlencode(query, quote_via=quote, safe='')}"

@@ -1,73 +1,26 @@
 """One OneRoster server: its version, its base address, and walks through its collections."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Literal
 
 import msgspec
 
 from .answers import refusal
+from .bases import FATAL, candidates, not_detected
+from .credential import Credential
 from .delta import PROBE, filter_of
 from .entities import Entity
 from .errors import OneRosterError, Reason
 from .http import Client, Response, checked_url
-from .oauth2 import Token, scope_ladder
 from .pagebody import split
 from .paging import ERROR_PAST_THE_END, Next, Page, PullReport, Walk, page_url
 from .session import Session
-from .settings import RestSettings
+from .settings import RestSettings, Version
 
-Version = Literal["1.1", "1.2"]
 Answer = tuple[Response, list[msgspec.Raw]]
 
-BASE_PATHS: dict[Version, str] = {"1.2": "/ims/oneroster/rostering/v1p2", "1.1": "/ims/oneroster/v1p1"}
-_OWN_BASE = re.compile(r"/v1p([12])$", re.IGNORECASE)
-
-# A wrong path may answer anything; only these say that the server itself was not reached or not willing,
-# whatever the version.
-_FATAL = frozenset(
-    {
-        Reason.SETTINGS_INVALID, Reason.DNS_FAILED, Reason.ADDRESS_REFUSED, Reason.CONNECT_FAILED, Reason.TLS_FAILED,
-        Reason.CERTIFICATE_EXPIRED, Reason.CERTIFICATE_NOT_YET_VALID, Reason.CERTIFICATE_UNTRUSTED,
-        Reason.CERTIFICATE_NAME_MISMATCH, Reason.CLOCK_SKEWED, Reason.TOKEN_MALFORMED, Reason.THROTTLED,
-    }
-)  # fmt: skip
 _NO_FILTER = frozenset({400, 404, 405, 422, 500, 501})
-# Which refusal tells most, when no version answered.
-_TELLING = (
-    Reason.FORBIDDEN, Reason.SCOPE_MISSING, Reason.TOKEN_REJECTED, Reason.SERVER_ERROR, Reason.TIMED_OUT,
-    Reason.CONNECTION_LOST, Reason.MALFORMED_RESPONSE, Reason.REQUEST_REFUSED, Reason.REDIRECT_REFUSED,
-    Reason.ENDPOINT_NOT_ONEROSTER,
-)  # fmt: skip
-
-
-def candidates(endpoint: str, version: str) -> list[tuple[Version, str]]:
-    """The versions to try and their base addresses, best first.
-
-    An endpoint may be the server's root or already hold a version's base path.
-    Raises SettingsInvalid when it names another version than the one that is set.
-    """
-    endpoint = endpoint.rstrip("/")
-    order: list[Version] = ["1.2", "1.1"]
-    root = endpoint
-    for named, path in BASE_PATHS.items():
-        if endpoint.lower().endswith(path):
-            root = endpoint[: -len(path)]
-            order.sort(key=lambda item, named=named: item != named)
-            break
-    else:
-        if own := _OWN_BASE.search(endpoint):
-            named_version: Version = "1.1" if own[1] == "1" else "1.2"
-            if version not in ("Auto", named_version):
-                raise OneRosterError(
-                    Reason.SETTINGS_INVALID,
-                    f"The endpoint is one of version {named_version}, but version {version} is set.",
-                    "Set version to Auto, or give the endpoint of that version.",
-                )
-            return [(named_version, endpoint)]
-    return [(item, root + BASE_PATHS[item]) for item in order if version in ("Auto", item)]
 
 
 class Slots:
@@ -101,8 +54,7 @@ class Server:
     def __init__(self, settings: RestSettings) -> None:
         self.settings = settings
         self.endpoint = checked_url(settings.endpoint, allow_insecure=settings.allow_insecure)
-        self.token_url = checked_url(settings.token_url, allow_insecure=settings.allow_insecure, query=True)
-        self._candidates = candidates(self.endpoint, settings.version)
+        self._candidates = candidates(settings, self.endpoint)
         self.client = Client(
             allow=settings.allow_addresses,
             deny=settings.deny_addresses,
@@ -115,14 +67,10 @@ class Server:
         self._base: tuple[Version, str] | None = None
         self._detecting = asyncio.Lock()
         self._walks: dict[Entity, Walk] = {}
-        self._use(self._candidates[0][0])
+        self.session.auth.use_version(self._candidates[0][0])
 
     async def aclose(self) -> None:
         await self.client.aclose()
-
-    def _use(self, version: Version) -> None:
-        if not self.settings.scopes:
-            self.session.use_scopes(scope_ladder(version))
 
     async def base(self) -> tuple[Version, str]:
         """The version in use and its base address; found out at the first call."""
@@ -134,19 +82,26 @@ class Server:
                     self._base = await self.detect()
             return self._base
 
-    async def token(self) -> Token:
-        """A token with the scopes of the first version for which the token server gives one."""
+    async def credential(self) -> Credential:
+        """What requests will be authorised with; for the first version for which there is anything to be had."""
         refused: OneRosterError | None = None
         for version, _ in self._candidates:
-            self._use(version)
+            self.session.auth.use_version(version)
             try:
-                return await self.session.token()
+                return await self.session.auth.credential()
             except OneRosterError as error:
                 if error.reason is not Reason.SCOPE_MISSING:
-                    raise
+                    raise self.hinted(error) from None
                 refused = refused or error
         assert refused is not None
-        raise refused
+        raise self.hinted(refused)
+
+    def hinted(self, error: OneRosterError) -> OneRosterError:
+        """The error, with what such a failure usually means at this vendor before its next step."""
+        hint = self.settings.hints.get(error.reason)
+        if hint is not None and hint not in error.next_step:
+            error.next_step = f"{hint} {error.next_step}".strip()
+        return error
 
     async def detect(self) -> tuple[Version, str]:
         """Asks for one org of each candidate version until one answers as OneRoster does."""
@@ -156,38 +111,21 @@ class Server:
         # that answer 500 to an unknown path must not cost the whole patience.
         budget = settings.retry_budget if len(self._candidates) == 1 else settings.retry_budget / 4
         for version, base in self._candidates:
-            self._use(version)
+            self.session.auth.use_version(version)
             try:
                 await self.session.get(
-                    page_url(base, Entity.ORGS, 1, 0), lambda answer: self._read(Entity.ORGS, answer), budget=budget
+                    page_url(base, Entity.ORGS, 1, 0, more=settings.query),
+                    lambda answer: self._read(Entity.ORGS, answer),
+                    budget=budget,
                 )
             except OneRosterError as error:
-                if error.reason in _FATAL:
-                    raise
+                if error.reason in FATAL:
+                    raise self.hinted(error) from None
                 refused.append(error)
             else:
                 self._base = (version, base)
                 return self._base
-        raise self._not_detected(refused)
-
-    def _not_detected(self, refused: list[OneRosterError]) -> OneRosterError:
-        for reason in _TELLING:
-            for error in refused:
-                if error.reason is reason:
-                    return error
-        if len(self._candidates) == 1:
-            return OneRosterError(
-                Reason.VERSION_UNSUPPORTED,
-                f"The server has no OneRoster {self._candidates[0][0]} under this endpoint.",
-                "Set version to Auto, or check the endpoint.",
-                status=404,
-            )
-        return OneRosterError(
-            Reason.ENDPOINT_NOT_ONEROSTER,
-            "The server has neither OneRoster 1.2 nor 1.1 under this endpoint.",
-            "Check the endpoint, and that the SIS has its OneRoster module licensed and enabled.",
-            status=404,
-        )
+        raise self.hinted(not_detected(self._candidates, refused))
 
     def _read(self, entity: Entity, response: Response) -> Answer:
         if response.status >= 400:
@@ -197,19 +135,9 @@ class Server:
         return response, split(response.body, entity, entity.value)
 
     def _entity_refusal(self, entity: Entity, response: Response) -> OneRosterError:
-        granted = self.session.granted
-        word = "demographics" if entity is Entity.DEMOGRAPHICS else "roster"
-        if response.status in (401, 403) and granted and not any(word in scope for scope in granted):
-            return OneRosterError(
-                Reason.SCOPE_MISSING,
-                f"The client was not granted the scope that {entity} need.",
-                f"Have the client granted roster-{'demographics' if word != 'roster' else 'core'}.readonly in the SIS.",
-                entity=entity,
-                status=response.status,
-            )
-        error = refusal(response)
+        error = self.session.auth.refusal(response, entity) or refusal(response)
         error.entity = entity
-        return error
+        return self.hinted(error)
 
     async def fetch(
         self, entity: Entity, at: Next, limit: int, *, chosen: str | None = None, last_look: bool = False
@@ -218,7 +146,7 @@ class Server:
         patience."""
         _, base = await self.base()
         return await self.session.get(
-            at.link or page_url(base, entity, limit, at.offset, chosen),
+            at.link or page_url(base, entity, limit, at.offset, chosen, self.settings.query),
             lambda answer: self._read(entity, answer),
             server_errors=1 if last_look else None,
         )
@@ -281,6 +209,25 @@ class Server:
                     yield page
         finally:
             await _drop(ahead, slots)
+        if walk.needs_second_look():
+            walk.compare(await self._second_look(walk))
+
+    async def _second_look(self, first: Walk) -> Walk | None:
+        """Another walk through the same collection, for its ids alone; None where it does not come to its end.
+
+        Smaller pages end elsewhere: what a server loses between two pages is then another record, and one that always
+        shows its first page shows less of it.
+        """
+        walk = Walk(first.entity, first.second_limit(), first.chosen)
+        try:
+            while (at := walk.due) is not None:
+                try:
+                    walk.take(*await self.fetch(walk.entity, at, walk.limit, chosen=walk.chosen))
+                except OneRosterError as error:
+                    self._resolve(walk, error)
+        except OneRosterError:
+            return None
+        return walk
 
     def _start(self, walk: Walk, at: Next) -> asyncio.Task[Answer]:
         return asyncio.create_task(self.fetch(walk.entity, at, walk.limit, chosen=walk.chosen, last_look=walk.at_end()))

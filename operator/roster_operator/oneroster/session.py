@@ -1,23 +1,24 @@
-"""Authorised requests to one server: one shared token, retries, rate and concurrency."""
+"""Authorised requests to one server: credentials, retries, rate and concurrency."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator
 from typing import TypeVar
 
 import stamina
 from aiolimiter import AsyncLimiter
 
 from .answers import clock_skew, refusal
+from .authorisation import authorisation
+from .credential import Credential
 from .errors import OneRosterError, Reason
 from .http import Client, Response
-from .oauth2 import Style, Token, exchange
+from .oauth2 import Token, TokenRequest
 from .settings import RestSettings
 
 T = TypeVar("T")
 
 _TOKEN_BODY = 65_536
-_OLD = 30.0
 _BROKEN_TRIES = 2
 
 
@@ -47,7 +48,7 @@ class Patience:
 
 
 class Session:
-    """GETs with a bearer token. Belongs to one event loop."""
+    """Authorised GETs. Belongs to one event loop."""
 
     def __init__(self, settings: RestSettings, client: Client) -> None:
         self._settings = settings
@@ -56,30 +57,8 @@ class Session:
         rate = settings.requests_per_second
         self._limiter = AsyncLimiter(1, 1 / rate) if rate else None
         self._not_before = 0.0
-        self._ladder: Sequence[tuple[str, ...]] = [settings.scopes]
-        self._token: Token | None = None
-        self._style: Style | None = None
-        self._renewing = asyncio.Lock()
+        self.auth = authorisation(settings, self._converse)
         self.clock_skew: float | None = None
-
-    def use_scopes(self, ladder: Sequence[tuple[str, ...]]) -> None:
-        """Other scopes from now on, best first; the token in hand is dropped if it was for others."""
-        if ladder != self._ladder:
-            self._ladder = ladder
-            self._token = None
-
-    @property
-    def granted(self) -> tuple[str, ...] | None:
-        """The scopes of the token in hand, as far as they are known."""
-        return None if self._token is None else self._token.scopes or self._token.asked
-
-    async def token(self, refused: Token | None = None) -> Token:
-        """The token in hand, or a new one when there is none, it is ending, or it is the refused one."""
-        async with self._renewing:
-            token = self._token
-            if token is None or token is refused or token.ending():
-                token = self._token = await self._patiently(self._exchange, self._settings.retry_budget)
-            return token
 
     async def get(
         self,
@@ -114,40 +93,41 @@ class Session:
                 return await once()
         raise AssertionError  # the loop returns or raises
 
-    async def _exchange(self) -> Token:
-        talk = exchange(self._settings.client_id, self._settings.client_secret, self._ladder, self._style)
-        try:
-            request = next(talk)
-            while True:
-                response = await self._paced(
-                    lambda request=request: self._client.post(
-                        self._settings.token_url, request.headers, request.content, _TOKEN_BODY
-                    )
-                )
-                request = talk.send(response)
-        except StopIteration as done:
-            token: Token = done.value
-            self._style = token.style
-            return token
+    async def _converse(self, begin: Callable[[], Generator[TokenRequest, Response, Token]]) -> Token:
+        """Leads a conversation with the token server; a transient failure begins it anew."""
+
+        async def once() -> Token:
+            talk = begin()
+            try:
+                request = next(talk)
+                while True:
+                    request = talk.send(await self._paced(lambda request=request: self._post(request)))
+            except StopIteration as done:
+                return done.value
+
+        return await self._patiently(once, self._settings.retry_budget)
+
+    async def _post(self, request: TokenRequest) -> Response:
+        url = request.address(self._settings.token_url)
+        return await self._client.post(url, request.headers, request.content, _TOKEN_BODY)
 
     async def _authorised(self, url: str) -> Response:
-        token = await self.token()
-        response = await self._fetch(url, token)
-        # Only a token that once worked, or may have grown old, can have ended. Some servers say 403 for that.
-        if response.status in (401, 403) and (token.accepted or token.age() > _OLD):
-            token = await self.token(refused=token)
-            response = await self._fetch(url, token)
+        credential = await self.auth.credential()
+        response = await self._fetch(url, credential)
+        # Some servers say 403 where a token has ended.
+        if response.status in (401, 403) and (another := await self.auth.renewed(credential)) is not None:
+            credential = another
+            response = await self._fetch(url, credential)
         if response.status < 400:
-            token.accepted = True
+            self.auth.accepted(credential)
         elif (error := refusal(response)).retryable:
             if error.retry_after:
                 self._not_before = max(self._not_before, time.monotonic() + min(error.retry_after, 60.0))
             raise error
         return response
 
-    async def _fetch(self, url: str, token: Token) -> Response:
-        headers = {"Authorization": f"Bearer {token.value}"}
-        response = await self._paced(lambda: self._client.get(url, headers, self._settings.max_body))
+    async def _fetch(self, url: str, credential: Credential) -> Response:
+        response = await self._paced(lambda: self._client.get(url, credential.headers, self._settings.max_body))
         skew = clock_skew(response)
         self.clock_skew = self.clock_skew if skew is None else skew
         return response

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from roster_operator.api.sync import Failure
 from roster_operator.api.task import TestCheck, TestReport
 from roster_operator.oneroster.check import CheckStep, Facts
+from roster_operator.oneroster.errors import Reason
 from roster_operator.oneroster.source import Testable
 from roster_operator.store.errors import StoreError
 
@@ -14,6 +15,9 @@ from .failures import WorkerError, failure, failure_of
 
 _REACHED = ("Resolve", "Connect", "HostKey")
 _LET_IN = ("Token", "Login")
+# Without a token to be had, as with OAuth 1, only the first read tells.
+_UNTESTED, _FIRST_READ = "Credentials", "Version"
+_REFUSED = frozenset({Reason.CREDENTIALS_REJECTED, Reason.CLOCK_SKEWED})
 
 
 def problem_of(claim: Callable[[], None]) -> Failure | None:
@@ -34,6 +38,16 @@ def look_at(source: Testable, database: Failure | None) -> TestReport:
     return report(steps, source.facts, database)
 
 
+def _authenticated(steps: Iterable[CheckStep]) -> bool | None:
+    """Whether the source let us in; None where that was not reached."""
+    for step in steps:
+        if step.name in _LET_IN or (step.name == _UNTESTED and not step.ok):
+            return step.ok
+        if step.name == _FIRST_READ and (step.ok or step.reason in _REFUSED):
+            return step.ok
+    return None
+
+
 def report(steps: Iterable[CheckStep], facts: Facts, database: Failure | None) -> TestReport:
     """The test's findings. `database` is what stood in the way of claiming the tenant, if anything did."""
     seen = list(steps)
@@ -48,7 +62,7 @@ def report(steps: Iterable[CheckStep], facts: Facts, database: Failure | None) -
         ready=first is None,
         # Where no server is asked, as for uploads, none is out of reach.
         reachable=all(asked.values()) and ("Connect" in asked or wrong is None),
-        authenticated=next((step.ok for step in seen if step.name in _LET_IN), None),
+        authenticated=_authenticated(seen),
         tenant_claimed=database is None,
         version=facts.version,
         counts={str(step.entity): step.count for step in seen if step.entity and step.count is not None},

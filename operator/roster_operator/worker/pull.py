@@ -104,7 +104,8 @@ class EntityPull:
             if not self._source.report(self._entity).delta:
                 self._stage.unseen(self._table, self._index.unseen())
                 twice = self._rows.shown_twice(self._index)
-            if (twice or self._shifted()) and restart < RESTARTS:
+            changed = self._source.report(self._entity).revision_changed
+            if (twice or changed or self._shifted()) and restart < RESTARTS:
                 self._again()
                 continue
             return self._end(restart, twice)

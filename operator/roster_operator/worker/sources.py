@@ -11,10 +11,11 @@ from datetime import datetime
 import psycopg
 
 from roster_operator.api.connection import RosterConnectionSpec
-from roster_operator.api.sources import CLIENT_ID, CLIENT_SECRET, ApiSource
+from roster_operator.api.sources import CLIENT_ID, CLIENT_SECRET, TOKEN, ApiSource
 from roster_operator.api.task import Policy
 from roster_operator.oneroster.delta import since
 from roster_operator.oneroster.entities import Entity
+from roster_operator.oneroster.profile import Wishes, settings_of
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.oneroster.settings import RestSettings
 from roster_operator.oneroster.source import Testable
@@ -23,6 +24,8 @@ from roster_operator.store.cursors import Reach
 from .failures import WorkerError
 from .inputs import SecretValues
 from .opened import Opened, refuse_upload
+
+_SECRETS = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "token": TOKEN}
 
 
 @contextmanager
@@ -83,24 +86,40 @@ def _no_source() -> WorkerError:
 
 
 def rest_settings(api: ApiSource, secret: SecretValues, policy: Policy) -> RestSettings:
-    """The server as the spec describes it, within what the operator permits. Raises WorkerError."""
+    """The server as the spec describes it, within what the operator permits. Raises WorkerError, OneRosterError."""
     if api.allow_insecure and not policy.allow_insecure:
         raise WorkerError(
             "InsecureNotPermitted",
             "spec.api.allowInsecure is set, and the operator's configuration does not permit http.",
             "Use https, or have the platform team set allowInsecure in the operator's configuration.",
         )
-    return RestSettings(
-        endpoint=api.endpoint,
-        token_url=api.auth.token_url,
-        client_id=secret.need(CLIENT_ID),
-        client_secret=secret.need(CLIENT_SECRET),
-        version=api.version.value,
-        scopes=tuple(api.auth.scopes),
-        page_size=api.page_size or 1000,
-        max_concurrency=api.max_concurrency or 1,
-        requests_per_second=api.requests_per_second,
+    # By the name of the setting; only what this way to authenticate needs is looked for.
+    held = {name: secret.need(key) for name, key in _SECRETS.items() if key in api.auth.secret().keys}
+    return replace(
+        settings_of(api.provider.value, wishes(api)),
+        **held,
         ca_bundle=api.ca_bundle,
         allow_addresses=tuple(ipaddress.ip_network(cidr) for cidr in policy.allow_addresses),
+    )
+
+
+def wishes(api: ApiSource) -> Wishes:
+    """What the spec says itself; the rest is the vendor profile's."""
+    auth = api.auth
+    return Wishes(
+        endpoint=api.endpoint,
+        version=api.version.value,
+        auth=None if auth.type is None else auth.type.value,
+        base_path=api.base_path,
+        token_url=auth.token_url,
+        token_style=None if auth.token_style is None else auth.token_style.value,
+        keep_cookies=api.keep_cookies,
+        signature_method=None if auth.signature_method is None else auth.signature_method.value,
+        scopes=tuple(auth.scopes),
+        parameters=api.parameters,
+        query=api.query,
+        page_size=api.page_size,
+        max_concurrency=api.max_concurrency,
+        requests_per_second=api.requests_per_second,
         allow_insecure=api.allow_insecure,
     )
