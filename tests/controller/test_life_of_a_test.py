@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.controller.values import NOW, SETTINGS, A, connection, connection_body, metadata, ready, stamp
 
-from roster_operator.api.connection import find
+from roster_operator.api.connection import TestCheck, find
 from roster_operator.api.sync import Failure, Phase
 from roster_operator.api.task import Outcome, TestReport, WorkerSummary
 from roster_operator.api.task import Step as JobStep
@@ -20,6 +20,7 @@ from roster_operator.controller.connection_life import (
     next_test,
     trigger,
 )
+from roster_operator.controller.connection_reconciler import happenings
 from roster_operator.controller.connection_status import Observed, next_status
 from roster_operator.controller.objects import Connection, parse_duration
 from roster_operator.controller.results import JobKind, JobState
@@ -140,6 +141,43 @@ def test_a_good_test_makes_it_ready() -> None:
     }
     assert (status.version, status.counts, status.test_job) == ("1.1", {"users": 3}, None)
     assert (status.last_test_time, status.last_handled_test_request) == (NOW, "now")
+
+
+@pytest.mark.parametrize("reason", ["TokenIssued", "RequestAccepted", "LoggedIn", "NotNeeded"])
+def test_what_let_us_in_is_told(reason: str) -> None:
+    found = find(after(GOOD.model_copy(update={"let_in_by": reason})).conditions, "Authenticated")
+    assert found is not None
+    assert (found.status, found.reason) == ("True", reason)
+
+
+NOTED = GOOD.model_copy(
+    update={
+        "certificate_expires": NOW + timedelta(days=9),
+        "clock_skew_seconds": -900,
+        "checks": [
+            TestCheck(name="Connect", ok=True, reason="CertificateExpiresSoon"),
+            TestCheck(name="Clock", ok=True, reason="ClockSkewed"),
+            TestCheck(name="Read", ok=True, entity="users", count=3),
+            TestCheck(name="Read", ok=True, reason="ScopeMissing", entity="demographics"),
+        ],
+    }
+)
+
+
+def test_what_a_good_test_noted_stands_in_status_and_in_one_event_until_it_is_another() -> None:
+    status = after(NOTED)
+    found = find(status.conditions, "Ready")
+    assert found is not None
+    assert found.status == "True"
+    assert f"valid until {NOW + timedelta(days=9):%Y-%m-%d} (CertificateExpiresSoon)" in found.message
+    assert "15 minutes behind (ClockSkewed)" in found.message
+    assert "demographics are not offered to this client (ScopeMissing)" in found.message
+    assert (status.checks, status.clock_skew_seconds) == (NOTED.checks, -900)
+
+    told = list(happenings(given(TESTING).status, status, Step.CONCLUDE))
+    assert [(each.reason, each.warning) for each in told] == [("TestNoted", True)]
+    again = after(NOTED, status.to_dict() | {"testJob": "j"})
+    assert list(happenings(status, again, Step.CONCLUDE)) == []
 
 
 def test_a_failed_test_says_which_check_and_what_to_do() -> None:

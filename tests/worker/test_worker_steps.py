@@ -18,13 +18,17 @@ from uuid import uuid4
 import pytest
 from tests.worker.worlds import SECRET, World
 
+from roster_operator.api.connection import RosterConnectionSpec, TestCheck
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.sync import EntityCounts, Failure, IssueCount, PlanSummary
-from roster_operator.api.task import Outcome, Step, TestCheck, TestReport, WorkerSummary, WorkerTask
+from roster_operator.api.task import Outcome, Step, TestReport, WorkerSummary, WorkerTask
+from roster_operator.oneroster.check import CheckStep, Facts
 from roster_operator.oneroster.entities import Entity
+from roster_operator.oneroster.errors import Reason
 from roster_operator.store.errors import StoreError
-from roster_operator.worker import sources
+from roster_operator.worker import check, sources
 from roster_operator.worker.__main__ import fit
+from roster_operator.worker.choices import choices_of
 from roster_operator.worker.failures import WorkerError, failure_of
 from roster_operator.worker.inputs import MountedSecret
 from roster_operator.worker.steps import run_step
@@ -340,3 +344,19 @@ def test_each_stage_tells_the_database_the_connections_retention(world: World) -
     kept = world.roster.ask("select remove_after_days, history_days from roster.tenant where tenant = %s",
                             world.roster.key())  # fmt: skip
     assert kept == [(30, 60)]
+
+
+def test_a_choice_that_cannot_be_meant_fails_the_test_of_a_connection_and_is_told_after_the_source() -> None:
+    choices = check.problem_of(
+        lambda: choices_of(
+            RosterConnectionSpec.model_validate({"csv": {"upload": {}}, "fields": {"omit": ["users.shoeSize"]}})
+        )
+    )
+    assert choices is not None
+    assert choices.reason == "SettingsInvalid"
+    good = CheckStep("Connect", True, None, "Connected.")
+    assert check.report([good], Facts(), None, choices).failure == choices
+    bad = CheckStep("Token", False, Reason.TOKEN_REJECTED, "No.")
+    told = check.report([good, bad], Facts(), None, choices).failure
+    assert told is not None
+    assert told.reason == "TokenRejected"

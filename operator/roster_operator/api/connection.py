@@ -90,6 +90,20 @@ def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
+class TestCheck(Observed):
+    """One step of Test Connection. A step may be ok with a reason: worth a word, and no obstacle."""
+
+    __test__ = False  # not a test of pytest's
+
+    name: Annotated[str, Field(max_length=32)] = Field(
+        description="Resolve, Connect, Token, Version, Read… in the order in which they were made."
+    )
+    ok: bool
+    reason: Annotated[str, Field(max_length=64)] | None = None
+    entity: Annotated[str, Field(max_length=32)] | None = Field(default=None, description="Read: what was read.")
+    count: int | None = Field(default=None, description="Read: records that the source says it has.")
+
+
 class PendingPlan(Observed):
     """The plan that waits for a person."""
 
@@ -111,8 +125,18 @@ class RosterConnectionStatus(Observed):
     counts: Annotated[dict[str, int], Field(max_length=16)] = Field(
         default_factory=dict[str, int], description="Records per entity that the source announced at the last test."
     )
-    server_max_page_size: int | None = None
-    certificate_expires: datetime | None = None
+    checks: Annotated[list[TestCheck], Field(max_length=24)] = Field(
+        default_factory=list[TestCheck], description="The steps of the last test, permissions per entity among them."
+    )
+    server_max_page_size: int | None = Field(
+        default=None, description="The most records that the server gave in one page."
+    )
+    certificate_expires: datetime | None = Field(
+        default=None, description="When the first of the server's certificates ends."
+    )
+    clock_skew_seconds: int | None = Field(
+        default=None, description="By how much the server's clock is ahead of ours; less than 0: behind."
+    )
     last_test_time: datetime | None = None
     last_handled_test_request: Annotated[str, Field(max_length=64)] | None = None
     next_test_time: datetime | None = None

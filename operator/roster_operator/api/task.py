@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .connection import RosterConnectionSpec
+from .connection import RosterConnectionSpec, TestCheck
 from .limits import Limits
 from .model import Model, Observed
 from .sync import Digest, Failure, IssueCount, Mode, PlanSummary
@@ -106,18 +106,6 @@ class Outcome(StrEnum):
     FAILED = "Failed"
 
 
-class TestCheck(Observed):
-    """One step of Test Connection."""
-
-    __test__ = False  # not a test of pytest's
-
-    name: Annotated[str, Field(max_length=32)]
-    ok: bool
-    reason: Annotated[str, Field(max_length=64)] | None = None
-    entity: Annotated[str, Field(max_length=32)] | None = None
-    count: int | None = None
-
-
 class TestReport(Observed):
     """What Test Connection found. `failure` is the first check that failed, with its next step."""
 
@@ -126,6 +114,8 @@ class TestReport(Observed):
     ready: bool
     reachable: bool
     authenticated: bool | None = None  # None: not reached
+    # Why it is so, where it is True: what let us in, or that nothing has to.
+    let_in_by: Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z]+$")] = "TokenIssued"
     tenant_claimed: bool | None = None
     version: Annotated[str, Field(max_length=16)] | None = None
     counts: dict[str, int] = Field(default_factory=dict)

@@ -20,6 +20,7 @@ from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.uploads import Upload
 from roster_operator.worker import check
+from roster_operator.worker.choices import choices_of
 from roster_operator.worker.failures import WorkerError
 from roster_operator.worker.inputs import SecretValues
 from roster_operator.worker.pull import Progress
@@ -52,7 +53,7 @@ class Engine:
 
         problem = check.problem_of(claim)
         with open_for_test(self.connection.spec, secret, self.policy) as source:
-            return check.look_at(source, problem)
+            return check.look_at(source, problem, check.problem_of(lambda: choices_of(self.connection.spec)))
 
     def upload(self, bundle: Path, by: str) -> Upload:
         """Store a zip for a later stage. It must open as a bundle of a OneRoster version. by: who sends it."""

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from roster_operator.api.connection import TestCheck
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.model import API_VERSION, GROUP
 from roster_operator.api.sync import Failure
@@ -91,13 +92,18 @@ def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
 
 def print_test(report: TestReport) -> None:
     """Step by step."""
-    for step in report.checks:
+    print_checks(report.checks)
+    if report.failure:
+        print_failure(report.failure)
+
+
+def print_checks(checks: Iterable[TestCheck]) -> None:
+    """The steps of Test Connection."""
+    for step in checks:
         mark = "[green]ok[/]" if step.ok else "[bold red]failed[/]"
         what = f"{step.name} {step.entity}" if step.entity else step.name
         count = f", {step.count:,} records" if step.count is not None else ""
         console.print(f"  {what:<24} {mark}{count}{f' ({step.reason})' if step.reason else ''}")
-    if report.failure:
-        print_failure(report.failure)
 
 
 def print_failure(failure: Failure) -> None:

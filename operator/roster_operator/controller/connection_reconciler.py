@@ -20,6 +20,7 @@ from .connection_status import Observed, next_status
 from .context import Context
 from .events import Happening
 from .jobs import Owner, build, job_name_of_test
+from .noted import noted, sentences
 from .objects import Body, Connection
 from .queue import Key
 from .reading import read_job
@@ -68,7 +69,7 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
         effects = await _make_sync(context, connection, automation, automation.due, effects)
     after = next_status(snapshot, step, effects, _syncs(context, key), context.settings, automation)
     await write_status(context.api, CONNECTION, body, connection.status, after)
-    for happening in _happenings(connection.status, after, step):
+    for happening in happenings(connection.status, after, step):
         await context.recorder.record(CONNECTION, connection.meta, happening)
     for name, uid in beyond_history(connection.meta.uid, _syncs(context, key)):
         await context.api.delete(SYNC, key.namespace, name, uid=uid)
@@ -146,10 +147,13 @@ def _look_again(
     return min(max((wake - snapshot.now).total_seconds(), 1.0), LONGEST) if wake else None
 
 
-def _happenings(before: RosterConnectionStatus, after: RosterConnectionStatus, step: Step) -> Iterator[Happening]:
+def happenings(before: RosterConnectionStatus, after: RosterConnectionStatus, step: Step) -> Iterator[Happening]:
+    """The Events of a test that was concluded: a changed outcome, and notes that are new."""
     was, now = find(before.conditions, "Ready"), find(after.conditions, "Ready")
     if step is not Step.CONCLUDE or now is None:
         return
+    if noted(after.checks) - noted(before.checks):
+        yield Happening("TestNoted", " ".join(sentences(after)), warning=True)
     if was is not None and (was.status, was.reason) == (now.status, now.reason):
         return
     if now.status == "True":

@@ -13,6 +13,7 @@ from roster_operator.api.task import TestReport
 from .automation import SCHEDULED, Automation
 from .conditions import Wanted, plain, settle
 from .connection_life import Step, TestSnapshot, next_test
+from .noted import sentences
 from .objects import parse_duration
 from .results import JobKind
 from .settings import Settings
@@ -86,13 +87,16 @@ def _conclude(snapshot: TestSnapshot, effects: Observed, status: RosterConnectio
     status.test_job = None
     status.last_test_time = now
     status.last_handled_test_request = effects.handled_request or status.last_handled_test_request
+    status.checks = report.checks
     if report.reachable:
         status.version = report.version or status.version
         status.server_max_page_size = report.server_max_page_size
         status.certificate_expires = report.certificate_expires
+        status.clock_skew_seconds = report.clock_skew_seconds
         if report.counts:
             status.counts = dict(list(report.counts.items())[:16])
-    status.conditions = settle(connection.status.conditions, _tested(report), now, connection.meta.generation)
+    wanted = _tested(report, sentences(status) if report.ready else [])
+    status.conditions = settle(connection.status.conditions, wanted, now, connection.meta.generation)
     status.next_test_time = next_test(connection, passed=report.ready, now=now, settings=settings)
 
 
@@ -112,17 +116,18 @@ def _report(snapshot: TestSnapshot) -> TestReport:
     return TestReport(ready=False, reachable=False, failure=Failure(reason=reason, message=plain(text), retryable=True))
 
 
-def _tested(report: TestReport) -> Iterable[Wanted]:
+def _tested(report: TestReport, notes: list[str]) -> Iterable[Wanted]:
     reason = report.failure.reason if report.failure else "TestFailed"
     message = report.failure.message if report.failure else ""
     if report.ready:
         counts = ", ".join(f"{entity} {count:,}" for entity, count in list(report.counts.items())[:8])
-        yield Wanted("Ready", True, "Tested", f"The source answers as it should{': ' + counts if counts else ''}.")
+        text = f"The source answers as it should{': ' + counts if counts else ''}."
+        yield Wanted("Ready", True, "Tested", " ".join([text, *notes]))
     else:
         yield Wanted("Ready", False, reason, message)
     known = (
         ("Reachable", report.reachable, "Reached"),
-        ("Authenticated", report.authenticated, "TokenIssued"),
+        ("Authenticated", report.authenticated, report.let_in_by),
         ("TenantClaimed", report.tenant_claimed, "Claimed"),
     )
     for kind, holds, good in known:

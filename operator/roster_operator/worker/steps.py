@@ -32,6 +32,7 @@ from roster_operator.store.profile import Profile
 from roster_operator.store.runs import RunName
 
 from . import check
+from .choices import choices_of
 from .decisions import beyond
 from .failures import WorkerError, failure_of
 from .inputs import MountedSecret, mounted_source_secret
@@ -67,7 +68,7 @@ def _test(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     problem = check.problem_of(claim)
     summary = _summary(task, Outcome.TESTED)
     with open_for_test(spec, mounted_source_secret(sis, spec.secret()), task.policy) as source:
-        summary.test = check.look_at(source, problem)
+        summary.test = check.look_at(source, problem, check.problem_of(lambda: choices_of(spec)))
     summary.version = summary.test.version
     return summary
 

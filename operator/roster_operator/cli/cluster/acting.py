@@ -13,7 +13,7 @@ import typer
 from roster_operator.api.kinds import CONNECTION, SYNC, TEST_REQUESTED_AT
 from roster_operator.api.model import API_VERSION, GROUP
 from roster_operator.api.sync import Mode, Phase
-from roster_operator.cli.output import Output
+from roster_operator.cli.output import Output, print_checks
 from roster_operator.cli.shared import OutputOption
 
 from . import documents, views
@@ -67,11 +67,13 @@ def check(
             "request": request,
             "answered": found is not None,
         }
-        show_json("TestRequest", {**content, "conditions": conditions, "counts": counts})
+        checks = [one.to_dict() for one in found.status.checks] if found else []
+        show_json("TestRequest", {**content, "conditions": conditions, "checks": checks, "counts": counts})
     elif found is None:
         where = program(cluster, *cluster_options[1:])
         typer.echo(f"Asked for. next: {where.command('status', name, namespace=cluster.namespace)}")
     else:
+        print_checks(found.status.checks)
         for each in found.status.conditions:
             mark = {"True": "yes", "False": "no"}.get(each.status, "not known")
             typer.echo(f"{each.type:<15} {mark:<9} {each.reason}{f': {each.message}' if each.message else ''}")
