@@ -160,12 +160,16 @@ def reasons_of_workers() -> set[str]:
     return found
 
 
-# Met only by people at the command line, never by a sync.
+# Met only by people, at the command line or in the console, never by a sync.
 AT_THE_COMMAND_LINE = {
     "AccessUnknown",
     "ClassUnknown",
+    "ConsoleExists",
+    "ConsoleNameInvalid",
+    "ConsoleUnknown",
     "IdentifierTaken",
     "MigrationChanged",
+    "NotTheConsole",
     "PermissionsInvalid",
     "PersonUnknown",
     "ReaderExists",
@@ -175,6 +179,7 @@ AT_THE_COMMAND_LINE = {
     "StagedSyncsWait",
     "StudentInvalid",
     "TenantExists",
+    "TenantNotOpen",
     "TenantUnknown",
     "UploadMalformed",
     "UploadTooLarge",

@@ -109,7 +109,7 @@ class Engine:
         with connect(self.stage_url) as conn:
             found = self._known(runs.find(conn, run))
             listed = (
-                review.changes(conn, found, entity, action=action, limit=limit)
+                review.changes(conn, found, entity, review.Wanted(action=action, limit=limit))
                 if entity and found.state == "Staged"
                 else []
             )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY
-from roster_operator.store import access, erase, readers, retention, tenants
+from roster_operator.store import access, console_logins, erase, readers, retention, tenants
 from roster_operator.store import migrate as migrating
 
 from .manifests import secret_manifest
@@ -17,6 +17,7 @@ from .shared import OutputOption, OwnerDatabase, me, told
 
 tenant_app = typer.Typer(no_args_is_help=True, help="Tenants and their database logins. Needs the owner's URL.")
 reader_app = typer.Typer(no_args_is_help=True, help="The application's own logins. Needs the owner's URL.")
+console_app = typer.Typer(no_args_is_help=True, help="The console's login to the database. Needs the owner's URL.")
 access_app = typer.Typer(no_args_is_help=True, help="Who may use the application. Needs the owner's URL.")
 
 Tenant = Annotated[str, typer.Argument(help="The key of the district's rows.")]
@@ -170,6 +171,31 @@ def reader_drop(login: str, database: OwnerDatabase) -> None:
     """Take a login away."""
     with told():
         readers.drop(database, login)
+    console.print("Dropped.")
+
+
+@console_app.command("create")
+def console_login_create(
+    database: OwnerDatabase,
+    login: Annotated[str, typer.Option(help="Name of the PostgreSQL role.")] = "roster_console_login",
+    namespace: Annotated[str, typer.Option(help="Namespace of the Secret: the console's.")] = "roster-system",
+    secret_name: Annotated[str, typer.Option(help="Name of the Secret.")] = "roster-console",  # noqa: S107
+    host: Annotated[
+        str | None, typer.Option(help="Host and port that the cluster reaches the database by, where yours differ.")
+    ] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="A new password for a login that exists.")] = False,
+) -> None:
+    """Make the console's own login, and print its Secret (key url): pipe it into kubectl apply."""
+    with told():
+        url = console_logins.create(database, login, rotate=rotate, host=host)
+        typer.echo(secret_manifest(secret_name, namespace, {"url": url}), nl=False)
+
+
+@console_app.command("drop")
+def console_login_drop(login: str, database: OwnerDatabase) -> None:
+    """Take a console's login away."""
+    with told():
+        console_logins.drop(database, login)
     console.print("Dropped.")
 
 

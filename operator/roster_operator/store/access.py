@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from .database import connect
+from .database import Database, connect
 from .errors import StoreError
 
 
@@ -28,14 +28,16 @@ class Access:
     effective: bool
 
 
-def grant(url: str, tenant: str, user: str, permissions: Sequence[str], *, by: str, reason: str | None = None) -> None:
+def grant(
+    url: Database, tenant: str, user: str, permissions: Sequence[str], *, by: str, reason: str | None = None
+) -> None:
     """Let an active person in, with these permissions instead of any they had. Raises StoreError(PersonUnknown…)."""
     wanted = list(dict.fromkeys(permissions))
     if not 1 <= len(wanted) <= 64 or not all(0 < len(each) <= 128 for each in wanted):
         raise StoreError("PermissionsInvalid", "1 to 64 permissions of at most 128 letters are needed.", "Name them.")
     with connect(url) as conn, conn.transaction():
         found = conn.execute(
-            "select status from roster.users where tenant = %s and sourced_id = %s for share", (tenant, user)
+            "select status from roster.users where tenant = %s and sourced_id = %s", (tenant, user)
         ).fetchone()
         if found is None or found[0] != "active":
             raise StoreError(
@@ -52,7 +54,7 @@ def grant(url: str, tenant: str, user: str, permissions: Sequence[str], *, by: s
         )
 
 
-def revoke(url: str, tenant: str, user: str, *, by: str, reason: str | None = None) -> None:
+def revoke(url: Database, tenant: str, user: str, *, by: str, reason: str | None = None) -> None:
     """End a person's access. Raises StoreError(AccessUnknown)."""
     with connect(url) as conn:
         done = conn.execute(
@@ -64,7 +66,7 @@ def revoke(url: str, tenant: str, user: str, *, by: str, reason: str | None = No
             raise StoreError("AccessUnknown", "This person has no access that could end.", "`roster access list`")
 
 
-def listing(url: str, tenant: str) -> list[Access]:
+def listing(url: Database, tenant: str) -> list[Access]:
     """Everybody who has or had access, by sourcedId."""
     with connect(url) as conn:
         rows = conn.execute(

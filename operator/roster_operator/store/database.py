@@ -15,6 +15,9 @@ from .migrate import newest_version
 
 CONNECT_TIMEOUT_SECONDS = 10
 
+# A URL, or a connection that is open already: what is done then is a part of its transaction.
+Database = str | psycopg.Connection
+
 
 def secured(url: str) -> str:
     """The connection string with `sslmode=verify-full` where it names none and leads off this machine.
@@ -50,8 +53,12 @@ def _on_this_machine(host: str) -> bool:
 
 
 @contextmanager
-def connect(url: str) -> Generator[psycopg.Connection]:
-    """An autocommit connection; errors inside the block come out as StoreError."""
+def connect(url: Database) -> Generator[psycopg.Connection]:
+    """An autocommit connection, or the one that is given; errors inside the block come out as StoreError."""
+    if not isinstance(url, str):
+        with translated():
+            yield url
+        return
     with translated(), psycopg.connect(secured(url), autocommit=True) as conn:
         require_schema(conn)
         yield conn

@@ -79,6 +79,14 @@ _OURS = {
     "RO005": DiscardedError,
     "RO006": FencedError,
     "RO007": NotStagedError,
+    "RO010": lambda: StoreError(
+        "NotTheConsole", "The database login is not a console's.", "Use the Secret that `roster console-login` printed."
+    ),
+    "RO011": lambda: StoreError(
+        "TenantNotOpen",
+        "The district's rows belong to another connection, or to none yet.",
+        "Test the connection: its first good test claims the tenant.",
+    ),
     "RO020": lambda: StoreError(
         "UploadTooLarge",
         "The zip is larger than an upload of this tenant may be.",

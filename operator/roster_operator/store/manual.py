@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from .database import connect
+from .database import Database, connect
 from .errors import StoreError
 from .runs import jsonb
 
@@ -45,7 +45,7 @@ class Match:
     sis: str
 
 
-def add(url: str, tenant: str, student: Student, *, by: str, reason: str | None = None) -> str:
+def add(url: Database, tenant: str, student: Student, *, by: str, reason: str | None = None) -> str:
     """Add a student, and give the new sourcedId.
 
     Raises StoreError(StudentInvalid, SchoolUnknown, ClassUnknown, IdentifierTaken, TenantUnknown).
@@ -68,7 +68,7 @@ def add(url: str, tenant: str, student: Student, *, by: str, reason: str | None 
     return sourced_id
 
 
-def edit(url: str, tenant: str, sourced_id: str, student: Student, *, by: str, reason: str | None = None) -> None:
+def edit(url: Database, tenant: str, sourced_id: str, student: Student, *, by: str, reason: str | None = None) -> None:
     """Give a student who was added by hand other values, other classes included. Raises StoreError, as add does."""
     _check(student)
     with connect(url) as conn, conn.transaction():
@@ -87,7 +87,7 @@ def edit(url: str, tenant: str, sourced_id: str, student: Student, *, by: str, r
         _enrol(conn, tenant, version, run, sourced_id, student)
 
 
-def end(url: str, tenant: str, sourced_id: str, *, by: str, reason: str | None = None) -> None:
+def end(url: Database, tenant: str, sourced_id: str, *, by: str, reason: str | None = None) -> None:
     """Deactivate a student who was added by hand, with their enrollments. Raises StoreError(PersonUnknown)."""
     with connect(url) as conn, conn.transaction():
         version, run = _begin(conn, tenant, by, reason)
@@ -101,7 +101,7 @@ def end(url: str, tenant: str, sourced_id: str, *, by: str, reason: str | None =
         _leave(conn, tenant, version, run, sourced_id, kept=())
 
 
-def matches(url: str, tenant: str) -> list[Match]:
+def matches(url: Database, tenant: str) -> list[Match]:
     """Who was added by hand and has come with the SIS since: one active person each, by an identifier that is unique
     on both sides. Names and e-mail addresses prove nothing, and are not looked at."""
     with connect(url) as conn:

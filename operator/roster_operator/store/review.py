@@ -2,72 +2,215 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from . import plan as plans
 from . import runs
-from .tables import BY_ENTITY
+from .labels import LABELS, SCHOOL, label_of
+from .tables import BY_ENTITY, Table
 
 # What identifies nobody and explains nothing: bookkeeping.
 _LEFT_OUT = frozenset({"date_last_modified", "metadata"})
+ACTIONS = ("create", "update", "reactivate", "tobedeleted", "vanished", plans.OUT_OF_SCOPE)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One record. `fields` is column → (old, new); for a create old is None, for a removal it is empty."""
+    """One record. `fields` is column → (old, new); for a create old is None, for a removal it is empty.
+
+    label: what people call the record. school: sourcedId of the school that it belongs to, where it belongs to one.
+    """
 
     entity: str
     action: str
     sourced_id: str
     fields: dict[str, tuple[Any, Any]]
+    label: str = ""
+    school: str | None = None
 
 
-_CHANGES = (
-    "select e.action, e.sourced_id, e.old, e.new from ("
-    " select case when m.sourced_id is null then 'create' when m.status = 'inactive' then 'reactivate'"
-    " else 'update' end"
-    "   as action, s.sourced_id, to_jsonb(m) as old, to_jsonb(s) as new"
+@dataclass(frozen=True)
+class Wanted:
+    """Which changes are asked for. search: a part of a name, an id, an address. field: a column that changes.
+    after: sourcedId of the last one that was seen."""
+
+    action: str | None = None
+    search: str | None = None
+    school: str | None = None
+    field: str | None = None
+    after: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True)
+class SchoolChanges:
+    """What a plan does to the people of one school. `active`: merged before. actions: action → people."""
+
+    school: str | None  # sourcedId; None for those who belong to none
+    name: str
+    active: int
+    actions: dict[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def removed(self) -> int:
+        """People who would be deactivated."""
+        return sum(self.actions.get(action, 0) for action in ("tobedeleted", "vanished", plans.OUT_OF_SCOPE))
+
+    @property
+    def total(self) -> int:
+        """All people who change."""
+        return sum(self.actions.values())
+
+
+# Each branch gives (action, sourced_id, school) of the records that a merge changes in one way.
+_STAGED: LiteralString = (
+    "select case when m.sourced_id is null then 'create' when m.status = 'inactive' then 'reactivate' else 'update' end"
+    " as action, s.sourced_id, {school_of_s} as school"
     " from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
     " where s.status = 'active' and coalesce(m.source, 'SIS') = 'SIS'"
-    "   and (m.sourced_id is null or m.status = 'inactive' or m.row_hash <> s.row_hash) and "
-    + plans.VALID_STAGED
-    + " union all"
-    " select 'tobedeleted', m.sourced_id, to_jsonb(m), null from {merged} m"
-    " join {stage} s on s.sourced_id = m.sourced_id"
-    " where {removable} and m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS'"
-    "   and s.status = 'tobedeleted' and " + plans.VALID_STAGED + " union all"
-    " select 'vanished', m.sourced_id, to_jsonb(m), null from {merged} m where {removable} and "
-    + plans.VANISHED
-    + " union all select 'outOfScope', m.sourced_id, to_jsonb(m), null from {merged} m where "
-    + plans.SCOPED_OUT
-    + ") e"
-    " where ({action}::text is null or e.action = {action}) order by e.sourced_id limit {limit}"
+    "   and (m.sourced_id is null or m.status = 'inactive' or m.row_hash <> s.row_hash) and " + plans.VALID_STAGED
 )
+_REMOVED: LiteralString = (
+    "select {action}::text as action, m.sourced_id, {school_of_m} as school from {merged} m where "
+)
+_REMOVALS: dict[str, LiteralString] = {
+    "tobedeleted": plans.MARKED,
+    "vanished": plans.VANISHED,
+    plans.OUT_OF_SCOPE: plans.SCOPED_OUT,
+}
 
 
-def changes(
-    conn: psycopg.Connection, run: runs.Run, entity: str, *, action: str | None = None, limit: int = 50
-) -> list[Change]:
-    """The first `limit` changes of one entity by sourcedId. The run must be Staged."""
+def changes(conn: psycopg.Connection, run: runs.Run, entity: str, wanted: Wanted | None = None) -> list[Change]:
+    """The changes of one entity by sourcedId, `limit` at most. The run must be Staged."""
+    wanted = wanted or Wanted()
     table = BY_ENTITY[entity]
-    query = sql.SQL(_CHANGES).format(
-        **plans.names(run, table, runs.session_tenant(conn)),
-        removable=sql.Literal(entity in run.removable),
-        action=sql.Literal(action),
-        limit=sql.Literal(limit),
+    given = _given(conn, run, table)
+    query = sql.SQL(
+        "select e.action, e.sourced_id, e.school, to_jsonb(m), to_jsonb(s) from (select * from ({effects}) c"
+        ' where {after}::text is null or c.sourced_id > {after} order by c.sourced_id collate "C" limit {limit}) e'
+        " left join {merged} m on m.tenant = {tenant} and m.sourced_id = e.sourced_id"
+        " left join {stage} s on s.sourced_id = e.sourced_id and s.status = 'active'"
+        ' order by e.sourced_id collate "C"'
+    ).format(
+        **given,
+        effects=_effects(run, table, given, wanted),
+        after=sql.Literal(wanted.after),
+        limit=sql.Literal(wanted.limit),
     )
     found: list[Change] = []
-    for what, sourced_id, old, new in conn.execute(query).fetchall():
+    for action, sourced_id, school, old, new in conn.execute(query).fetchall():
         before: dict[str, Any] = old or {}
-        after: dict[str, Any] = new or {}
+        after: dict[str, Any] = new or {} if action not in _REMOVALS else {}
         fields = {
             name: (before.get(name), after.get(name))
             for name in table.column_names
-            if new is not None and name not in _LEFT_OUT and before.get(name) != after.get(name)
+            if after and name not in _LEFT_OUT and before.get(name) != after.get(name)
         }
-        found.append(Change(entity, str(what), str(sourced_id), fields))
+        label = label_of(entity, after or before)
+        found.append(Change(entity, str(action), str(sourced_id), fields, label, school))
     return found
+
+
+def by_school(conn: psycopg.Connection, run: runs.Run) -> list[SchoolChanges]:
+    """What happens to the people of each school, most removals first. The run must be Staged."""
+    table = BY_ENTITY["users"]
+    given = _given(conn, run, table)
+    counts: dict[str | None, dict[str, int]] = {}
+    query = sql.SQL("select c.school, c.action, count(*) from ({}) c group by 1, 2")
+    for school, action, count in conn.execute(query.format(_effects(run, table, given, Wanted()))).fetchall():
+        counts.setdefault(school, {})[str(action)] = int(count)
+    query = sql.SQL(
+        "select {school_of_m}, count(*) from {merged} m where m.tenant = {tenant} and m.status = 'active' group by 1"
+    )
+    active = {school: int(count) for school, count in conn.execute(query.format(**given)).fetchall()}
+    names = school_names(conn, run, [school for school in counts if school is not None])
+    found = [
+        SchoolChanges(school, names.get(school or "", ""), active.get(school, 0), actions)
+        for school, actions in counts.items()
+    ]
+    return sorted(found, key=lambda each: (-each.removed, -each.total, each.name, each.school or ""))
+
+
+def school_names(conn: psycopg.Connection, run: runs.Run, schools: Iterable[str]) -> dict[str, str]:
+    """sourcedId → name, as it will be after the merge, as far as there is one."""
+    query = sql.SQL(
+        "select o.sourced_id, o.name from (select m.sourced_id, m.name, 1 as rank from {merged} m"
+        " where m.tenant = {tenant} union all select s.sourced_id, s.name, 2 from {stage} s where s.status = 'active')"
+        " o where o.sourced_id = any ({ids}) order by o.rank"
+    ).format(**plans.names(run, BY_ENTITY["orgs"], runs.session_tenant(conn)), ids=sql.Literal(list(schools)))
+    return {str(sourced_id): str(name) for sourced_id, name in conn.execute(query).fetchall()}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a record is called, and the sourcedId of its school."""
+
+    label: str
+    school: str | None
+
+
+def known(conn: psycopg.Connection, run: runs.Run, entity: str, ids: Iterable[str]) -> dict[str, Known]:
+    """What these records are called, by sourcedId: as staged, else as merged; without those that nobody knows."""
+    table = BY_ENTITY[entity]
+    query = sql.SQL(
+        "select x.sourced_id, {school_of_m}, to_jsonb(m), 1 as rank from {merged} m,"
+        " unnest({ids}::text[]) x(sourced_id) where m.tenant = {tenant} and m.sourced_id = x.sourced_id union all"
+        " select s.sourced_id, {school_of_s}, to_jsonb(s), 2 from {stage} s where s.sourced_id = any ({ids})"
+        " and s.status = 'active' order by rank"
+    ).format(**_given(conn, run, table), ids=sql.Literal(list(ids)))
+    return {
+        str(sourced_id): Known(label_of(entity, row), school)
+        for sourced_id, school, row, _ in conn.execute(query).fetchall()
+    }
+
+
+def _given(conn: psycopg.Connection, run: runs.Run, table: Table) -> dict[str, sql.Composable]:
+    return {
+        **plans.names(run, table, runs.session_tenant(conn)),
+        "school_of_s": sql.SQL(SCHOOL[table.entity].replace("{r}", "s")),
+        "school_of_m": sql.SQL(SCHOOL[table.entity].replace("{r}", "m")),
+    }
+
+
+def _effects(run: runs.Run, table: Table, given: dict[str, sql.Composable], wanted: Wanted) -> sql.Composable:
+    branches: list[sql.Composable] = []
+    if wanted.action not in _REMOVALS:
+        branch = sql.SQL(_STAGED).format(**given) + _condition(table, wanted, "s")
+        if wanted.field is not None and wanted.field in table.column_names:
+            name = sql.Identifier(wanted.field)
+            branch += sql.SQL(" and m.status = 'active' and m.{} is distinct from s.{}").format(name, name)
+        if wanted.action is not None:
+            branch = sql.SQL("select * from ({}) b where b.action = {}").format(branch, sql.Literal(wanted.action))
+        branches.append(branch)
+    facts = (run.pull or {}).get(table.entity, {})
+    for action, condition in _REMOVALS.items():
+        if wanted.action not in (None, action) or wanted.field is not None:
+            continue
+        if action != plans.OUT_OF_SCOPE and table.entity not in run.removable:
+            continue
+        if action == "vanished" and (not facts.get("pulled") or facts.get("delta")):
+            continue
+        branch = sql.SQL(_REMOVED + condition).format(**given, action=sql.Literal(action))
+        branches.append(branch + _condition(table, wanted, "m"))
+    if not branches:
+        return sql.SQL("select null::text as action, null::text as sourced_id, null::text as school where false")
+    return sql.SQL(" union all ").join(branches)
+
+
+def _condition(table: Table, wanted: Wanted, row: LiteralString) -> sql.Composable:
+    """The part of a branch's condition that the person typed."""
+    condition: sql.Composable = sql.SQL("")
+    if wanted.school is not None:
+        school = SCHOOL[table.entity].replace("{r}", row)
+        condition += sql.SQL(" and {} = {}").format(sql.SQL(school), sql.Literal(wanted.school))
+    if wanted.search:
+        columns = sql.SQL(", ").join(sql.Identifier(row, name) for name in ("sourced_id", *LABELS[table.entity]))
+        condition += sql.SQL(" and position(lower({}) in lower(concat_ws(' ', {}))) > 0").format(
+            sql.Literal(wanted.search), columns
+        )
+    return condition
