@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from roster_operator.api.sources import ApiSource, Provider
-from roster_operator.api.task import Policy, TestReport
+from roster_operator.api.sources import Provider
+from roster_operator.api.task import TestReport
 from roster_operator.oneroster.decode import Decoder
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.errors import OneRosterError, Reason
 from roster_operator.oneroster.records import Record
-from roster_operator.oneroster.rest import CheckStep, RestSource, Timeouts, completeness
+from roster_operator.oneroster.rest import CheckStep, RestSource, completeness
 from roster_operator.oneroster.settings import RestSettings
 from roster_operator.worker.check import look_at
-from roster_operator.worker.sources import rest_settings
 from roster_sample_sis import District, SampleSIS, generate
 
 from .fake_servers import FakeServer, listing, quick
 from .vendors.campus import InfiniteCampus
 from .vendors.classlink import Proxy, RosterServer
+from .vendors.connected import DRESSES, settings
 from .vendors.dress import CLIENT_SECRET, Vendor
 from .vendors.oauth2 import TokenVendor
 from .vendors.skyward import Skyward
@@ -30,36 +30,10 @@ from .vendors.synergy import Synergy
 
 Rows = dict[Entity, dict[str, Record]]
 
-DRESSES: list[tuple[type[Vendor], str]] = [
-    (RosterServer, "1.1"), (Proxy, "1.1"), (InfiniteCampus, "1.2"), (InfiniteCampus, "1.1"), (Skyward, "1.1"),
-    (Synergy, "1.2"), (Synergy, "1.1"), (Standard, "1.2"), (Standard, "1.1"),
-]  # fmt: skip
 each_dress = pytest.mark.parametrize(("kind", "version"), DRESSES, ids=lambda each: getattr(each, "__name__", each))
 VENDORS = list(dict.fromkeys(kind for kind, _ in DRESSES))
 each_vendor = pytest.mark.parametrize("kind", VENDORS, ids=lambda kind: kind.__name__)
 OAUTH2 = [InfiniteCampus, Skyward, Synergy, Standard]
-
-
-class Held:
-    def __init__(self, values: dict[str, str]) -> None:
-        self._values = values
-
-    def need(self, name: str) -> str:
-        return self._values[name]
-
-    def maybe(self, name: str) -> str | None:
-        return self._values.get(name)
-
-
-def settings(vendor: Vendor, secrets: dict[str, str] | None = None, **spec: Any) -> RestSettings:
-    """By the way that a connection takes: its spec, its Secret, the vendor's profile."""
-    spec = vendor.spec() | {"allowInsecure": True, "pageSize": 40} | spec
-    policy = Policy(allow_addresses=["127.0.0.0/8"], allow_insecure=True)
-    made = rest_settings(ApiSource.model_validate(spec), Held(vendor.held() | (secrets or {})), policy)
-    return dataclasses.replace(
-        made, timeouts=Timeouts(connect=2, read=2, total=5), retry_budget=4.0, retry_attempts=3, retry_wait=0.01,
-        retry_wait_max=0.02,
-    )  # fmt: skip
 
 
 def pull(source: RestSource, entity: Entity) -> dict[str, Record]:

@@ -22,7 +22,7 @@ class Vendor:
     """A server of one vendor. `spec` is what an administrator writes into spec.api; `held` is the Secret.
 
     forbidden: collections that answer 403. licensed: whether there is anything under the base path. `expire` ends
-    whatever was given out; `expired_status` is what is answered then.
+    whatever was given out; `expired_status` is what is answered then. `trouble` may answer in place of the server.
     """
 
     latest: str  # version
@@ -38,6 +38,7 @@ class Vendor:
         self.expired_status = 401
         self.refusals: list[str] = []
         self.after: dict[int, Callable[[], None]] = {}
+        self.trouble: Callable[[Asked], Answer | None] = lambda _: None
         self.pages = 0
 
     @property
@@ -83,6 +84,8 @@ class Vendor:
             if version in self.versions and head == base and self.licensed:
                 if (act := self.after.pop(self.pages, None)) is not None:
                     act()
+                if (found := self.trouble(asked)) is not None:
+                    return found
                 if (refusal := self.admitted(asked)) is not None:
                     return refusal
                 if collection in self.forbidden:
