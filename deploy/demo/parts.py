@@ -177,13 +177,14 @@ def has_tenant(name: str) -> bool:
         return conn.execute("select from roster.tenant where tenant = %s", (name,)).fetchone() is not None
 
 
-def tenant(name: str, namespace: str) -> None:
-    """A district's two database logins, as the Secret roster-database in its namespace."""
+def tenant(name: str, namespace: str, secret_name: str = "roster-database") -> None:  # noqa: S107
+    """A district's two database logins, as a Secret in its namespace."""
     owner = decoded(SYSTEM, "roster-database-owner", "owner-url")
     with forwarded(SYSTEM, "deployment/postgres", 5432) as port:
         manifest = run(
             [
                 sys.executable, "-m", "roster_operator.cli", "tenant", "create", name, "--namespace", namespace,
+                "--secret-name", secret_name,
                 "--host", DATABASE_HOST, "--database", owner.replace(DATABASE_HOST, f"127.0.0.1:{port}"),
             ]
         )  # fmt: skip

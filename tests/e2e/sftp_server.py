@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 import secrets
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import asyncssh
 
-FOLDER, KEYS, PORT = "/data", "/keys", 2222
+FOLDER, PORT = "/data", 2222
 ACCOUNT = "roster"
 # Writes a file beside the others and renames it, as a careful export does: its content on stdin, in base64.
 _PUT = (
@@ -71,77 +70,22 @@ class SftpPod:
 
 def started(namespace: str, image: str) -> SftpPod:
     """Make the server and the connection's Secret, and wait until it answers."""
-    from deploy.demo import parts
-    from deploy.demo.shell import apply, secret
+    from deploy.demo.shell import secret
+    from tests.e2e import programs
 
     key = asyncssh.generate_private_key("ssh-ed25519")
     password = secrets.token_urlsafe(18)
-    secret(namespace, "sftp-server", {"host-key": key.export_private_key().decode(), "ACCOUNT": ACCOUNT,
-                                      "PASSWORD": password, "server.py": Path(__file__).read_text()})  # fmt: skip
     secret(namespace, "sftp-for-roster", {"username": ACCOUNT, "password": password})
-    for manifest in _manifests(namespace, image):
-        apply(json.dumps(manifest))
-    parts.ready("deployment", namespace, "sftp")
+    programs.started(
+        namespace,
+        "sftp",
+        image,
+        files={"server.py": Path(__file__).read_bytes(), "host-key": key.export_private_key()},
+        command=["python3", "server.py", FOLDER, "host-key", str(PORT)],
+        ports={22: PORT},
+        variables={"ACCOUNT": ACCOUNT, "PASSWORD": password, "LOGNAME": "sftp"},
+    )
     return SftpPod(namespace, key.export_public_key().decode().strip())
-
-
-def _manifests(namespace: str, image: str) -> list[dict[str, Any]]:
-    meta = {"name": "sftp", "namespace": namespace}
-
-    def from_secret(key: str) -> dict[str, Any]:
-        return {"name": key, "valueFrom": {"secretKeyRef": {"name": "sftp-server", "key": key}}}
-
-    container = {
-        "name": "sftp",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", f"{KEYS}/server.py", FOLDER, f"{KEYS}/host-key", str(PORT)],
-        "env": [from_secret("ACCOUNT"), from_secret("PASSWORD"), {"name": "LOGNAME", "value": "sftp"}],
-        "ports": [{"containerPort": PORT}],
-        "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [
-            {"name": "data", "mountPath": FOLDER},
-            {"name": "keys", "mountPath": KEYS, "readOnly": True},
-        ],
-    }
-    pod = {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": [
-            {"name": "data", "emptyDir": {}},
-            {"name": "keys", "secret": {"secretName": "sftp-server", "defaultMode": 0o440}},
-        ],
-    }
-    labels = {"app": "sftp"}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": meta,
-            "spec": {"selector": labels, "ports": [{"port": 22, "targetPort": PORT}]},
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": meta,
-            "spec": {
-                "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": pod},
-            },
-        },
-    ]
 
 
 if __name__ == "__main__":

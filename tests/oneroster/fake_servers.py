@@ -1,6 +1,7 @@
 """Servers for habits that the sample SIS has not: an answer is whatever a test's function returns."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -46,10 +47,24 @@ def _always(_: Asked) -> Answer:
     return granted()
 
 
+@dataclass(frozen=True)
+class Serving:
+    """Where a server listens. port 0: any."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    tls: ssl.SSLContext | None = None
+
+
 class FakeServer:
     """Answers /token with `token` and everything else with `answer`; remembers what was asked."""
 
-    def __init__(self, answer: Callable[[Asked], Answer], token: Callable[[Asked], Answer] | None = None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Asked], Answer],
+        token: Callable[[Asked], Answer] | None = None,
+        serving: Serving = Serving(),
+    ) -> None:
         self.asked: list[Asked] = []
         fake = self
 
@@ -93,7 +108,12 @@ class FakeServer:
             def log_message(self, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((serving.host, serving.port), Handler)
+        if serving.tls:
+            # The handshake comes with the first read, in the request's own thread: nobody waits for a slow client.
+            self._server.socket = serving.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -31,8 +31,8 @@ class RosterServer(Vendor):
     max_limit = 100
     permission_revision = "7"
 
-    def __init__(self, *args: Any, methods: tuple[str, ...] = ("HMAC-SHA256", "HMAC-SHA1")) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, methods: tuple[str, ...] = ("HMAC-SHA256", "HMAC-SHA1"), **more: Any) -> None:
+        super().__init__(*args, **more)
         self.methods = methods
         self.nonces: set[str] = set()
 
@@ -57,7 +57,7 @@ class RosterServer(Vendor):
         ]
         base = rfc5849.signature_base_string(
             asked.method,
-            rfc5849.base_string_uri(f"http://{asked.headers['host']}{asked.target}"),
+            rfc5849.base_string_uri(f"{urlsplit(self.url).scheme}://{asked.headers['host']}{asked.target}"),
             rfc5849.normalize_parameters([*query, *signed]),
         )
         made = _SIGN[given["oauth_signature_method"]](base, _Client())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlencode
 
-from tests.oneroster.fake_servers import Answer, Asked, FakeServer
+from tests.oneroster.fake_servers import Answer, Asked, FakeServer, Serving
 
 from roster_sample_sis import District, SampleSIS
 from roster_sample_sis.renderings import Version
@@ -29,10 +29,11 @@ class Vendor:
     bases: ClassVar[dict[str, str]]  # version and path
     max_limit = 10_000
 
-    def __init__(self, district: District, versions: tuple[str, ...]) -> None:
+    def __init__(self, district: District, versions: tuple[str, ...], serving: Serving = Serving()) -> None:  # noqa: B008
         self.versions = versions
         self._sis = SampleSIS(district, [Version(version) for version in versions], max_limit=self.max_limit)
-        self._fake = FakeServer(self._respond)
+        self._fake = FakeServer(self._respond, serving=serving)
+        self.url = self._fake.url  # where an administrator says that it is
         self.forbidden: set[str] = set()
         self.licensed = True
         self.expired_status = 401
@@ -40,10 +41,6 @@ class Vendor:
         self.after: dict[int, Callable[[], None]] = {}
         self.trouble: Callable[[Asked], Answer | None] = lambda _: None
         self.pages = 0
-
-    @property
-    def url(self) -> str:
-        return self._fake.url
 
     @property
     def asked(self) -> list[Asked]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from typing import Any
 
 from tests.oneroster.fake_servers import Answer, Asked
 
@@ -13,8 +14,8 @@ from .dress import CLIENT_ID, CLIENT_SECRET, Vendor
 class TokenVendor(Vendor):
     """Tokens are good for what they were given for, until `expire`."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
         self.granted: dict[str, list[str]] = {}
         self.issued = 0
 
