@@ -49,7 +49,7 @@ def grant(
             "insert into roster.app_access (tenant, user_sourced_id, permissions, granted_by, reason)"
             " values (%s, %s, %s, %s, %s) on conflict (tenant, user_sourced_id) do update set"
             " permissions = excluded.permissions, granted_by = excluded.granted_by, granted_at = now(),"
-            " reason = excluded.reason, revoked_by = null, revoked_at = null",
+            " reason = excluded.reason, revoked_by = null, revoked_at = null, revoked_run = null",
             (tenant, user, wanted, by, reason),
         )
 

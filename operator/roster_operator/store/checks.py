@@ -13,8 +13,8 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from . import conflicts, runs
 from . import plan as plans
-from . import runs
 from .tables import BY_ENTITY, TABLES, Table
 
 SCHOOLS_KEPT = 20
@@ -222,6 +222,8 @@ def _result(run: runs.Run, table: Table, tenant: str) -> sql.Composable:
     names = plans.names(run, table, tenant)
     facts = (run.pull or {}).get(table.entity, {})
     gone: list[LiteralString] = [_GONE_FROM + plans.SCOPED_OUT]
+    if run.mode == conflicts.UNDO:
+        gone.append(_GONE_FROM + plans.TAKEN_BACK)
     if table.entity in run.removable:
         gone.append(_GONE_FROM + plans.MARKED)
         if facts.get("pulled") and not facts.get("delta"):

@@ -26,10 +26,16 @@ def wanted_delta(conn: psycopg.Connection, mode: str) -> Reach | None:
 
 
 def reach(conn: psycopg.Connection) -> Reach | None:
-    """The reach of the login's own tenant, or None before its first merge."""
+    """The reach of the login's own tenant; None before its first merge, and between an undo and the next whole pull."""
+    # What an undo took back lies before the rows' dates: a whole pull has to see it again first.
     row = conn.execute(
-        "select started_at from roster.sync_run where tenant = (select roster.session_tenant()) and state = 'Merged'"
-        " order by data_version desc limit 1"
+        "select r.started_at from roster.sync_run r where r.tenant = (select roster.session_tenant())"
+        " and r.state = 'Merged' and r.mode <> 'Undo' and not exists (select from roster.sync_run u"
+        " where u.tenant = r.tenant and u.state = 'Merged' and u.mode = 'Undo' and not exists ("
+        "  select from roster.sync_run p where p.tenant = r.tenant and p.state = 'Merged' and p.mode <> 'Undo'"
+        "  and p.data_version > u.data_version and p.started_at > u.merged_at and not exists ("
+        "   select from jsonb_each(p.pull) e where (e.value ->> 'delta')::boolean)))"
+        " order by r.data_version desc limit 1"
     ).fetchone()
     if row is None:
         return None

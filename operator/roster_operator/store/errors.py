@@ -87,6 +87,11 @@ _OURS = {
         "The district's rows belong to another connection, or to none yet.",
         "Test the connection: its first good test claims the tenant.",
     ),
+    "RO030": lambda: StoreError(
+        "UndoUnknown",
+        "No sync of this name was merged for this connection.",
+        "Name a merged RosterSync of the same connection; `kubectl roster history` lists them.",
+    ),
     "RO020": lambda: StoreError(
         "UploadTooLarge",
         "The zip is larger than an upload of this tenant may be.",

@@ -35,14 +35,13 @@ def listing(
     offset: int = 0,
 ) -> list[RecordIssue]:
     """The problems by entity, code and sourcedId. The run must be Staged."""
-    given = plans.names(run, TABLES[0], runs.session_tenant(conn))
     rows = conn.execute(
         sql.SQL(
             "select i.entity, i.sourced_id, i.code, i.severity, i.field from {issue} i"
             " where ({code}::text is null or i.code = {code}) and ({what}::text is null or i.entity = {what})"
             ' order by i.entity, i.code, i.sourced_id collate "C", i.field limit {limit} offset {offset}'
         ).format(
-            issue=given["issue"],
+            issue=plans.issues_of(run, runs.session_tenant(conn)),
             code=sql.Literal(code),
             what=sql.Literal(entity),
             limit=sql.Literal(limit),

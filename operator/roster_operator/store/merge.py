@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import findings, runs
+from . import conflicts, findings, runs
 from . import plan as plans
 from .errors import DiscardedError, NotStagedError, StoreError
 from .tables import TABLES, Table
@@ -76,6 +76,13 @@ _DEACTIVATE = (
     "update {merged} m set status = 'inactive', inactive_cause = {cause}, inactive_since = now(), last_changed = now()"
     " where "
 )
+# What goes back to being inactive is as it was then, cause and time too.
+_TAKE_BACK = (
+    "update {merged} m set ({columns}, raw_hash, row_hash, status, inactive_cause, inactive_since, last_changed) ="
+    " row({staged_columns}, null, s.row_hash, 'inactive', coalesce(u.inactive_cause, 'undone'),"
+    " coalesce(u.inactive_since, now()), now()) from {stage} s join {undo} u on u.entity = {entity}"
+    " and u.sourced_id = s.sourced_id where m.sourced_id = s.sourced_id and " + plans.TAKEN_BACK
+)
 
 
 def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str, Any]) -> Merged | PlanChanged:
@@ -108,6 +115,8 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
         version = plan.base_version + 1
         for table in TABLES:
             _apply(conn, run, table, tenant, version, plan.entities[table.entity])
+        if run.mode == conflicts.UNDO:
+            conn.execute("select roster.undo_access(%s)", (run.run,))
         row = conn.execute(
             "select roster.record_merge(%s, %s, %s)", (run.run, plan.digest, runs.jsonb(approval))
         ).fetchone()
@@ -147,6 +156,9 @@ def _apply(
         if count:
             do(_LOG_GONE + condition, cause=sql.Literal(cause))
             done[cause] = (do(_DEACTIVATE + condition, cause=sql.Literal(cause)), count)
+    if expected.undone:
+        do(_LOG_GONE + plans.TAKEN_BACK, cause=sql.Literal(plans.UNDONE))
+        done[plans.UNDONE] = (do(_TAKE_BACK), expected.undone)
     # What was deactivated a moment ago is inactive now, but is never staged as active: the updates pass it by.
     if expected.update or expected.reactivate:
         do(_LOG_CHANGED)

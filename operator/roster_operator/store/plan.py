@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from . import runs
+from . import conflicts, runs
 from .stage import stage_table
 from .tables import TABLES, Table
 
@@ -26,6 +26,8 @@ ENCODING = "roster-plan/1"
 # was, or its entity is not taken at all: that is certain whatever else the pull missed, so it needs no proof.
 REMOVALS = ("tobedeleted", "vanished")
 OUT_OF_SCOPE = "outOfScope"
+# A record that an undo makes inactive, or inactive again.
+UNDONE = "undone"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class EntityPlan:
     tobedeleted: int = 0  # deactivated because the source marks them so
     vanished: int = 0  # deactivated because the source no longer shows them
     out_of_scope: int = 0  # deactivated because they fell out of what is taken
+    undone: int = 0  # deactivated because the sync that brought them is undone
     left_out: int = 0  # records that the source showed and that are out of scope
     unchanged: int = 0
     invalid: int = 0
@@ -48,7 +51,7 @@ class EntityPlan:
     @property
     def deactivate(self) -> int:
         """All removals."""
-        return self.tobedeleted + self.vanished + self.out_of_scope
+        return self.tobedeleted + self.vanished + self.out_of_scope + self.undone
 
 
 @dataclass(frozen=True)
@@ -104,15 +107,26 @@ class Plan:
 
 def names(run: runs.Run, table: Table, tenant: str) -> dict[str, sql.Composable]:
     """The names that the statements below are written with."""
-    return {
+    given: dict[str, sql.Composable] = {
         "merged": sql.Identifier("roster", table.name),
         "stage": stage_table(tenant, run.run, run.token, table.name),
         "issue": stage_table(tenant, run.run, run.token, "issue"),
         "unseen": stage_table(tenant, run.run, run.token, "unseen"),
         "scoped_out": stage_table(tenant, run.run, run.token, "scoped_out"),
+        "undo": stage_table(tenant, run.run, run.token, "undo"),
+        "started": sql.Literal(run.started_at),
         "entity": sql.Literal(table.entity),
         "tenant": sql.Literal(tenant),
     }
+    return given | {"issue": conflicts.issues(given)} if run.mode == conflicts.UNDO else given
+
+
+def issues_of(run: runs.Run, tenant: str) -> sql.Composable:
+    """The issues of all entities, to stand in a statement as a table of (entity, sourced_id, code, severity, field)."""
+    if run.mode != conflicts.UNDO:
+        return stage_table(tenant, run.run, run.token, "issue")
+    each = [sql.SQL("select * from {} i").format(names(run, table, tenant)["issue"]) for table in TABLES]
+    return sql.SQL("({})").format(sql.SQL(" union all ").join(each))
 
 
 # A record with an error is skipped, and its merged row stays as it was.
@@ -131,6 +145,11 @@ SCOPED_OUT = (
     + " and not "
     + SKIPPED.replace("{id}", "m.sourced_id")
 )
+# Merged rows that an undo makes inactive.
+TAKEN_BACK = (
+    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS' and exists (select from {stage} s"
+    " where s.sourced_id = m.sourced_id and s.status = 'undone' and " + VALID_STAGED + ")"
+)
 # Merged rows that the source did not show: not seen byte for byte, and not staged under their key either.
 VANISHED = (
     "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS'"
@@ -138,6 +157,8 @@ VANISHED = (
     # again for each row, where there are too many for its work_mem.
     " and exists (select from (select true as hashed, u.raw_hash from {unseen} u where u.entity = {entity}"
     " union all select false, 0) u where u.hashed = (m.raw_hash is not null) and u.raw_hash = coalesce(m.raw_hash, 0))"
+    # One whose hash was cleared since the pull began may well have been shown by it.
+    " and (m.raw_hash is not null or m.last_changed < {started})"
     " and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
     " and not " + SKIPPED.replace("{id}", "m.sourced_id") + " and not " + _IN_SCOPED_OUT
 )
@@ -147,10 +168,11 @@ _EFFECTS = (
     " select case"
     "   when m.source = 'Manual' then null"
     "   when s.status = 'tobedeleted' then case when m.status = 'active' then 'tobedeleted' end"
+    "   when s.status = 'undone' then case when m.status = 'active' then 'undone' end"
     "   when m.sourced_id is null then 'create'"
     "   when m.status = 'inactive' then 'reactivate'"
     "   when m.row_hash <> s.row_hash then 'update'"
-    "  end as action, s.sourced_id, case when s.status = 'active' then encode(s.row_hash, 'hex') end as row_hash"
+    "  end as action, s.sourced_id, case when s.status <> 'tobedeleted' then encode(s.row_hash, 'hex') end as row_hash"
     " from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
     " where " + VALID_STAGED + " union all "
     " select 'vanished', m.sourced_id, null from {merged} m where {pulled} and " + VANISHED + " union all "
@@ -160,8 +182,8 @@ _EFFECTS = (
 
 
 _BLOCK = 5000
-# The first byte of an effect's line says its action.
-_ACTIONS = {ord(action[0]): action for action in ("create", "update", "reactivate", *REMOVALS, OUT_OF_SCOPE)}
+# The second byte of an effect's line says its action: no two have the same.
+_ACTIONS = {ord(action[1]): action for action in ("create", "update", "reactivate", *REMOVALS, OUT_OF_SCOPE, UNDONE)}
 
 
 def _effects(
@@ -188,9 +210,9 @@ def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
         counts: Counter[str] = Counter()
         digest.update(f"{table.entity}\n".encode())
         for lines in _effects(conn, run, table, tenant, pulled=bool(facts.get("pulled")) and not facts.get("delta")):
-            for letter, count in Counter([line[0] for line in lines]).items():
+            for letter, count in Counter([line[1] for line in lines]).items():
                 counts[_ACTIONS[letter]] += count
-            kept = lines if removable else [line for line in lines if _ACTIONS[line[0]] not in REMOVALS]
+            kept = lines if removable else [line for line in lines if _ACTIONS[line[1]] not in REMOVALS]
             digest.update(b"".join(kept))
         withheld = 0 if removable else sum(counts.pop(removal, 0) for removal in REMOVALS)
         received, invalid = int(facts.get("received", 0)), int(facts.get("invalid", 0))
@@ -204,6 +226,7 @@ def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
             tobedeleted=counts["tobedeleted"],
             vanished=counts["vanished"],
             out_of_scope=counts[OUT_OF_SCOPE],
+            undone=counts[UNDONE],
             left_out=left_out,
             unchanged=max(0, received - invalid - left_out - changed),
             invalid=invalid,
@@ -242,8 +265,8 @@ def _issues(
 ) -> list[dict[str, Any]]:
     rows = conn.execute(
         sql.SQL(
-            "select code, severity, entity, count(*) from {} group by 1, 2, 3 order by severity, count(*) desc, 1, 3"
-        ).format(stage_table(tenant, run.run, run.token, "issue"))
+            "select code, severity, entity, count(*) from {} i group by 1, 2, 3 order by severity, count(*) desc, 1, 3"
+        ).format(issues_of(run, tenant))
     ).fetchall()
     found = [{"code": c, "severity": s, "entity": e, "count": n} for c, s, e, n in rows]
     found += [

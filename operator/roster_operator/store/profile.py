@@ -11,8 +11,8 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from . import conflicts, runs
 from . import plan as plans
-from . import runs
 from .tables import BY_ENTITY, TABLES, Table
 
 # Whoever holds one of these sees much of a district; each new one is named in a review.
@@ -110,6 +110,8 @@ def _privileged(conn: psycopg.Connection, run: runs.Run, tenant: str) -> int:
 
 def _in_use(conn: psycopg.Connection, run: runs.Run, table: Table, tenant: str) -> int:
     removed: list[LiteralString] = [plans.SCOPED_OUT]
+    if run.mode == conflicts.UNDO:
+        removed.append(plans.TAKEN_BACK)
     if table.entity in run.removable:
         removed.append(plans.MARKED)
         facts = (run.pull or {}).get(table.entity, {})

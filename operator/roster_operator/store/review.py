@@ -9,14 +9,14 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from . import conflicts, runs
 from . import plan as plans
-from . import runs
 from .labels import LABELS, SCHOOL, label_of
 from .tables import BY_ENTITY, Table
 
 # What identifies nobody and explains nothing: bookkeeping.
 _LEFT_OUT = frozenset({"date_last_modified", "metadata"})
-ACTIONS = ("create", "update", "reactivate", "tobedeleted", "vanished", plans.OUT_OF_SCOPE)
+ACTIONS = ("create", "update", "reactivate", "tobedeleted", "vanished", plans.OUT_OF_SCOPE, plans.UNDONE)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class SchoolChanges:
     @property
     def removed(self) -> int:
         """People who would be deactivated."""
-        return sum(self.actions.get(action, 0) for action in ("tobedeleted", "vanished", plans.OUT_OF_SCOPE))
+        return sum(self.actions.get(action, 0) for action in _REMOVALS)
 
     @property
     def total(self) -> int:
@@ -82,6 +82,7 @@ _REMOVALS: dict[str, LiteralString] = {
     "tobedeleted": plans.MARKED,
     "vanished": plans.VANISHED,
     plans.OUT_OF_SCOPE: plans.SCOPED_OUT,
+    plans.UNDONE: plans.TAKEN_BACK,
 }
 
 
@@ -191,7 +192,9 @@ def _effects(run: runs.Run, table: Table, given: dict[str, sql.Composable], want
     for action, condition in _REMOVALS.items():
         if wanted.action not in (None, action) or wanted.field is not None:
             continue
-        if action != plans.OUT_OF_SCOPE and table.entity not in run.removable:
+        if action == plans.UNDONE and run.mode != conflicts.UNDO:
+            continue
+        if action in plans.REMOVALS and table.entity not in run.removable:
             continue
         if action == "vanished" and (not facts.get("pulled") or facts.get("delta")):
             continue

@@ -48,11 +48,12 @@ class Run:
     started_at: datetime
     staged_at: datetime | None
     merged_at: datetime | None
+    undoes: UUID | None = None  # the run that this one takes back
 
 
 _COLUMNS = (
     "run, namespace, name, mode, state, attempt, token, source_version, pull, removable, plan, issues, digest,"
-    " base_version, data_version, started_at, staged_at, merged_at"
+    " base_version, data_version, started_at, staged_at, merged_at, undoes"
 )
 
 
@@ -89,6 +90,17 @@ def merged_at(conn: psycopg.Connection, data_version: int) -> Run | None:
     with conn.cursor(row_factory=class_row(Run)) as cursor:
         query = f"select {_COLUMNS} from roster.sync_run where state = 'Merged' and data_version = %s"
         cursor.execute(query.encode(), (data_version,))
+        return cursor.fetchone()
+
+
+def merged_under(conn: psycopg.Connection, namespace: str, name: str) -> Run | None:
+    """The run that was merged last under this RosterSync's name, if one was."""
+    with conn.cursor(row_factory=class_row(Run)) as cursor:
+        query = (
+            f"select {_COLUMNS} from roster.sync_run where tenant = (select roster.session_tenant())"
+            " and namespace = %s and name = %s and state = 'Merged' order by data_version desc limit 1"
+        )
+        cursor.execute(query.encode(), (namespace, name))
         return cursor.fetchone()
 
 
