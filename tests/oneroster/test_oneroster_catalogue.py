@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from roster_operator.oneroster.catalogue import CATALOGUE, CHECKS, PULLS, RECORDS, page
+from roster_operator.oneroster.catalogue import CATALOGUE, CHECKS, PULLS, RECORDS, UNDOS, page
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
@@ -18,6 +18,7 @@ SOURCES = (
     "worker/pull.py",
     "store/plan.py",
     "store/checks.py",
+    "store/conflicts.py",
 )
 CODE = re.compile(r"[A-Z][a-z]+[A-Z][A-Za-z0-9]*")
 # A reason why a pull is not proved, and a grade.
@@ -39,7 +40,7 @@ def test_every_code_is_in_the_catalogue_and_every_entry_is_a_code() -> None:
 
 
 def test_no_code_is_there_twice_and_each_says_what_to_do() -> None:
-    entries = [*RECORDS, *PULLS, *CHECKS]
+    entries = [*RECORDS, *PULLS, *UNDOS, *CHECKS]
     assert len(entries) == len(CATALOGUE)
     for entry in entries:
         assert entry.severity in {"error", "warning", "error or warning"}

@@ -115,6 +115,24 @@ PULLS: tuple[Entry, ...] = (
     ),
 )
 
+# Found where the plan is an undo.
+UNDOS: tuple[Entry, ...] = (
+    Entry(
+        "UndoConflict",
+        _BOTH,
+        "Something changed the record after the sync that is undone: a later merge, or a person. As an error it is "
+        "left as it is; as a warning (undoConflicts: Overwrite) it gets the values from before that sync all the same.",
+        "Look at these records in the review. Undo the later syncs first, newest first, to have no conflicts.",
+    ),
+    Entry(
+        "UndoRecordGone",
+        _BOTH,
+        "Retention or an erasing has taken the record (error), or what the history knew of it (warning). It cannot "
+        "come back.",
+        "If it has to come back, have the source show it.",
+    ),
+)
+
 # Found in the result, as it will be after the merge. They hold nothing.
 CHECKS: tuple[Entry, ...] = _entries(
     "warning",
@@ -135,7 +153,7 @@ CHECKS: tuple[Entry, ...] = _entries(
     ("EndBeforeBegin", "The end lies before the beginning."),
 )
 
-CATALOGUE: dict[str, Entry] = {entry.code: entry for entry in (*RECORDS, *PULLS, *CHECKS)}
+CATALOGUE: dict[str, Entry] = {entry.code: entry for entry in (*RECORDS, *PULLS, *UNDOS, *CHECKS)}
 
 
 def _table(rows: Iterable[tuple[str, str, str, str]]) -> list[str]:
@@ -165,6 +183,10 @@ def page() -> str:
         "## Pulls",
         "",
         *_table(_rows(PULLS)),
+        "",
+        "## Undo",
+        "",
+        *_table(_rows(UNDOS)),
         "",
         "## Checks",
         "",
