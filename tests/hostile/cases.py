@@ -86,7 +86,17 @@ class Unchanged:
         return "kept as it came"
 
 
-Outcome = Refused | Read | Decoded | Unchanged
+@dataclass(frozen=True)
+class Made:
+    """A text that has to be made exactly so."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Outcome = Refused | Read | Decoded | Unchanged | Made
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 # ruff: noqa: PT017 (whether an error comes is the input's choice)
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import re
 from typing import Any
@@ -15,14 +16,17 @@ from tests.oneroster.fake_servers import SECRET
 from tests.oneroster.test_oneroster_decode import PLAIN
 
 from roster_operator.oneroster.answers import clock_skew, codes, refusal, retry_after
+from roster_operator.oneroster.bearer import Bearer
 from roster_operator.oneroster.bodies import Body
 from roster_operator.oneroster.decode import Decoder
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.errors import OneRosterError, Reason
 from roster_operator.oneroster.http import Response, checked_url, origin, same_origin
-from roster_operator.oneroster.oauth2 import Token, exchange
+from roster_operator.oneroster.oauth1 import OAuth1
+from roster_operator.oneroster.oauth2 import ClientCredentials, Token, exchange
 from roster_operator.oneroster.pagebody import split
 from roster_operator.oneroster.paging import Walk
+from roster_operator.oneroster.settings import RestSettings
 
 from .bundles import GOOD, ORG, ORGS, ORGS_HEADER, USER, USERS_HEADER, Bundle, csv, manifest, zipped
 from .cases import CANARY, Decoded
@@ -105,22 +109,48 @@ def test_no_password_is_kept_wherever_it_stands(inside: Any, key: str) -> None:
     st.dictionaries(st.sampled_from(["access_token", "expires_in", "token_type", "scope", "error"]), trees, max_size=5)
     .map(dumped) | st.binary(max_size=200) | mutated(GRANTED),
     st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 418, 429, 500, 999]),
-    header_values,
+    header_values, st.sampled_from(["Auto", "Basic", "Body", "Query"]),
+    st.lists(header_values | st.builds("{}={}; {}={}".format, header_values, header_values,
+             st.sampled_from(["Max-Age", "Expires", "Path", "expires"]), header_values), max_size=4),
 )  # fmt: skip
-def test_tokens(body: bytes, status: int, value: str) -> None:
-    talk = exchange("id", SECRET, [("one",), ("two",)])
+def test_tokens(body: bytes, status: int, value: str, style: Any, cookies: list[str]) -> None:
+    talk = exchange(ClientCredentials("id", SECRET, style, keep_cookies=True), [("one",), ("two",)])
     next(talk)
     try:
         while True:
-            talk.send(answer(body, status, date=value, retry_after=value))
+            found = answer(body, status, date=value, retry_after=value)
+            talk.send(dataclasses.replace(found, cookies=tuple(cookies)))
     except StopIteration as done:
         token: Token = done.value
         assert re.fullmatch(r"[\x21-\x7e]+", token.value)
         assert token.lifetime is None or 0 < token.lifetime <= 86_400
         assert not token.ending() or token.lifetime is not None
+        assert re.fullmatch(r"[\x20-\x7e]*", token.cookies)
     except OneRosterError as error:
         assert SECRET not in str(error)
         assert error.message.isprintable()
+
+
+_PROBLEM = st.builds("{}{}{}".format, st.sampled_from(["oauth_problem=", '{"oauth_problem": "', 'oauth_problem="']),
+                     st.sampled_from(["timestamp_refused", "nonce_used", "permission_denied", SECRET]) | header_values,
+                     st.sampled_from(["", '"', '"}', "&x=" + SECRET]))  # fmt: skip
+
+
+@FUZZ
+@given(
+    st.sampled_from([400, 401, 403, 404, 429, 500]), _PROBLEM | header_values, _PROBLEM.map(str.encode) | st.binary(),
+    header_values,
+)  # fmt: skip
+def test_refused_signatures_and_keys(status: int, challenge: str, body: bytes, date: str) -> None:
+    base: dict[str, Any] = {"endpoint": URL, "client_id": "id", "client_secret": SECRET, "token": SECRET}
+    refused = answer(body, status, www_authenticate=challenge, date=date)
+    for way in (OAuth1(RestSettings(**base, auth="OAuth1")), Bearer(RestSettings(**base, auth="Bearer"))):
+        error = way.refusal(refused, Entity.ORGS)
+        if error is not None:
+            assert SECRET not in f"{error} {error.message} {error.next_step}"
+            assert error.message.isascii()
+            assert error.message.isprintable()
+            assert error.next_step
 
 
 @FUZZ

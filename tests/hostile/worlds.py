@@ -72,7 +72,7 @@ class Pull:
                 name: value.replace("{self}", own()).replace("{trap}", trap()).replace("{port}", trap().split(":")[-1])
                 for name, value in found.headers.items()
             }
-            return Answer(found.status, found.body, headers, found.chunks)
+            return Answer(found.status, found.body, headers, found.chunks, found.cookies)
 
         return fill
 

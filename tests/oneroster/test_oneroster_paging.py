@@ -128,6 +128,16 @@ def test_a_cursor_link_that_loops_is_left_for_offsets() -> None:
     assert walk.due == Next(4)
 
 
+def test_a_link_that_has_lost_its_place_is_left_for_offsets() -> None:
+    walk = Walk(Entity.ORGS, 2)
+    walk.take(answer(link="</c?limit=2>; rel=next", **{"x-total-count": "4"}), rows(0, 1))
+    assert walk.take(answer(**{"x-total-count": "4"}), rows(0, 1)) is None
+    assert walk.due == Next(2)
+    walk.take(total(4), rows(2, 3))
+    walk.take(total(4), rows(2, 3))
+    assert (walk.records, walk.ended_by) == (4, "no new id")
+
+
 @pytest.mark.parametrize(
     "link",
     [

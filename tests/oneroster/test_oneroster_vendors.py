@@ -180,7 +180,7 @@ def test_classlink_checks_each_signature_over_every_parameter(
         with RestSource(settings(vendor, **spec, query=query)) as source:
             assert pull(source, Entity.USERS) == plain["1.1"][Entity.USERS]
         assert vendor.refusals == []
-        assert len(vendor.nonces) == len(vendor.asked)
+        assert len(vendor.gatekeeper.nonces) == len(vendor.asked)
 
 
 def test_classlink_refuses_another_method_and_a_request_that_comes_again(district: District) -> None:

@@ -59,6 +59,31 @@ def _collect(value: Any, found: list[str], depth: int) -> None:
                     _collect(item, found, depth + 1)
 
 
+_PROBLEM = re.compile(r"""oauth_problem["']?\s*[=:]\s*["']?([a-z_]{1,40})""")
+# The words of OAuth 1's extension for telling problems, as far as a client without a user can meet them.
+_PROBLEMS = frozenset(
+    {"timestamp_refused", "nonce_used", "signature_method_rejected", "signature_invalid", "consumer_key_unknown",
+     "consumer_key_rejected", "consumer_key_refused", "version_rejected", "parameter_absent", "parameter_rejected",
+     "permission_denied", "permission_unknown"}
+)  # fmt: skip
+
+
+def oauth_problem(response: Response) -> str | None:
+    """The known word by which a server of OAuth 1 says what it refuses: in WWW-Authenticate, a form or JSON."""
+    body = response.body[:4096].decode("ascii", "replace")
+    for text in (response.headers.get("www-authenticate", "")[:4096], body):
+        found = _PROBLEM.search(text)
+        if found is not None and found[1] in _PROBLEMS:
+            return found[1]
+    return None
+
+
+def token_refused(response: Response) -> bool:
+    """Whether a refusal is one of the token, whatever its status: by its codes, or as RFC 6750 says it."""
+    words = re.findall(r"[a-z_]+", response.headers.get("www-authenticate", "")[:4096])
+    return "invalid_token" in codes(response.body) or "invalid_token" in words
+
+
 def said(response: Response) -> str:
     """Status and codes of an answer, for a message: "403 (forbidden)"."""
     words = outside(", ".join(codes(response.body)))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .answers import said
+from .answers import said, token_refused
 from .credential import Credential
 from .entities import Entity
 from .errors import OneRosterError, Reason
@@ -41,12 +41,12 @@ class Bearer:
         pass
 
     def refusal(self, response: Response, entity: Entity) -> OneRosterError | None:
-        if response.status != 401:
+        if response.status != 401 and not (response.status in (400, 403) and token_refused(response)):
             return None
         return OneRosterError(
             Reason.CREDENTIALS_REJECTED,
             f"The server refuses the bearer token: {said(response)}.",
-            "Check the token in the Secret: whole, not revoked, and for this server.",
+            "Check the token in the Secret: whole, not expired or revoked, and for this server.",
             entity=entity,
             status=response.status,
         )

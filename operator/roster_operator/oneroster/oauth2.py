@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -171,11 +172,25 @@ def _cookies(lines: Sequence[str]) -> str:
         pair, _, attributes = line.partition(";")
         pair = pair.strip()
         name, _, value = pair.partition("=")
-        if not value or len(pair) > _MAX_COOKIE or not _COOKIE.fullmatch(pair):
-            continue
-        if "max-age=0" not in attributes.lower().replace(" ", "").split(";"):
+        if not value or _ended(attributes):
+            found.pop(name.strip(), None)
+        elif len(pair) <= _MAX_COOKIE and _COOKIE.fullmatch(pair):
             found[name] = value
     return "; ".join(f"{name}={value}" for name, value in found.items())
+
+
+def _ended(attributes: str) -> bool:
+    """Whether a cookie with these attributes is one that is being deleted. Max-Age goes before Expires (RFC 6265)."""
+    given = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (each.partition("=") for each in attributes.split(";"))
+    }
+    if re.fullmatch(r"-?[0-9]{1,10}", age := given.get("max-age", "")):
+        return int(age) <= 0
+    try:
+        return parsedate_to_datetime(given.get("expires", "")).timestamp() < time.time()
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 def _read(response: Response, asked: tuple[str, ...], style: Style, *, keep_cookies: bool) -> Token:

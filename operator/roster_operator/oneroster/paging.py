@@ -187,7 +187,10 @@ class Walk:
             self.end("no content" if response.status == 204 else "empty page")
             return None
         if self._repeats(records):
-            self.end(NO_NEW_ID)
+            if at.link is not None:  # a link that leads back, as one that dropped its place does: by offset, then
+                self.due = Next(at.offset)
+            else:
+                self.end(NO_NEW_ID)
             return None
         full = self._largest
         self.pages += 1
