@@ -198,7 +198,7 @@ def test_each_login_calls_its_own_functions_only(two: Roster) -> None:
     merge_only = [
         ("select roster.record_new_plan(%s, 'd', '{}', '[]', 0)", (run,)),
         ("select roster.record_merge(%s, 'd', '{}')", (run,)),
-        ("select roster.analyze_merged()", None),
+        ("select roster.analyze_merged('{users}')", None),
     ]
     owner_only = [("select roster.drop_stage('t', %s)", (run,)), ("select roster.stage_prefix('t', %s)", (run,))]
     with two.merger("shelbyville") as conn:

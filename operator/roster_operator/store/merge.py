@@ -18,8 +18,9 @@ from .errors import DiscardedError, NotStagedError, StoreError
 from .tables import TABLES, Table
 
 _LOCK_WAIT = "60s"
-# So many new and changed rows make the tables' statistics stale enough to matter.
-_ANALYZE_FROM = 10_000
+# A table is analyzed where so much of it is new or changed: the rule of autovacuum, which may come too late for the
+# next pull. Of a table of a few thousand rows that it has never seen, PostgreSQL thinks that it holds one.
+_ANALYZE_ROWS, _ANALYZE_SHARE = 50, 0.1
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,14 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
             raise StoreError(
                 "VersionSkipped", "The tenant's data version moved during the merge.", "Run it again.", retryable=True
             )
-    if sum(e.create + e.update for e in plan.entities.values()) >= _ANALYZE_FROM:
-        conn.execute("select roster.analyze_merged()")
+    stale = [table.name for table in TABLES if _stale(plan.entities[table.entity])]
+    if stale:
+        conn.execute("select roster.analyze_merged(%s)", (stale,))
     return Merged(plan, version)
+
+
+def _stale(entity: plans.EntityPlan) -> bool:
+    return entity.create + entity.update >= _ANALYZE_ROWS + _ANALYZE_SHARE * entity.active
 
 
 def _apply(

@@ -715,15 +715,23 @@ begin
 end
 $$;
 
--- Fresh statistics after a large merge: the logins do not own the tables.
-create function roster.analyze_merged() returns void
+-- Fresh statistics after a large merge, of what the next pull joins by: the logins do not own the tables. Those of the
+-- other columns come from autovacuum, which an ANALYZE of some columns does not hold up.
+create function roster.analyze_merged(p_tables text[]) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set default_statistics_target = 10
 as $$
+declare
+  t text;
 begin
   perform roster.require_tenant();
-  analyze roster.orgs, roster.academic_sessions, roster.courses, roster.classes, roster.users, roster.enrollments,
-          roster.demographics;
+  foreach t in array array['orgs', 'academic_sessions', 'courses', 'classes', 'users', 'enrollments', 'demographics']
+  loop
+    if t = any (p_tables) then
+      execute format('analyze roster.%I (tenant, sourced_id, status, source, raw_hash)', t);
+    end if;
+  end loop;
 end
 $$;
 

@@ -107,6 +107,7 @@ create or replace function roster.seal_stage(
 ) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set default_statistics_target = 10 -- enough for the joins of a plan; the usual 100 would cost more than they do
 as $$
 declare
   v_tenant text := roster.require_tenant();
@@ -171,6 +172,7 @@ create function roster.scope_stage(
 ) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set default_statistics_target = 10
 as $$
 declare
   v_tenant text := roster.require_tenant();
