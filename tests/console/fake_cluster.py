@@ -15,10 +15,13 @@ DIGEST = "sha256:" + "9f2c41ab" * 8
 
 @dataclass
 class FakeCluster:
-    """`rights`: token → namespaces it may read. Objects: (namespace, plural) → bodies."""
+    """`rights`: token → namespaces it may read. `verbs`: token → what it may do beyond reading, as "verb resource".
+    Objects: (namespace, plural) → bodies."""
 
     people: dict[str, str] = field(default_factory=lambda: {"ada-token": "ada", "foreign-token": "mallory"})
     rights: dict[str, set[str]] = field(default_factory=lambda: {"ada-token": {"k12", "north"}})
+    verbs: dict[str, set[str]] = field(default_factory=dict)
+    changed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # target, patch
     objects: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # method, target, token
     answer: tuple[int, bytes, dict[str, str]] | None = None  # what to say to everything instead
@@ -33,8 +36,9 @@ class FakeCluster:
                 token = self.headers.get("Authorization", "").removeprefix("Bearer ")
                 cluster.asked.append((self.command, self.path, token))
                 length = int(self.headers.get("Content-Length") or 0)
-                self.rfile.read(length)
-                status, body, headers = cluster.answer or cluster.respond(self.path, token)
+                body = self.rfile.read(length)
+                given = json.loads(body) if body else {}
+                status, body, headers = cluster.answer or cluster.respond(self.command, self.path, token, given)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -42,7 +46,7 @@ class FakeCluster:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET  # noqa: N815  the name that http.server calls
+            do_POST = do_PATCH = do_GET  # noqa: N815  the names that http.server calls
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
@@ -60,18 +64,26 @@ class FakeCluster:
     def address(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def respond(self, target: str, token: str) -> tuple[int, bytes, dict[str, str]]:
+    def respond(self, method: str, target: str, token: str, given: Any) -> tuple[int, bytes, dict[str, str]]:
         if token not in self.people:
             return self._say(401, {"message": "Unauthorized"})
         path = urlsplit(target).path
         if path.endswith("/selfsubjectreviews"):
             return self._say(201, {"status": {"userInfo": {"username": self.people[token]}}})
+        if path.endswith("/selfsubjectaccessreviews"):
+            asked = given["spec"]["resourceAttributes"]
+            wanted = f"{asked['verb']} {asked['resource']}"
+            return self._say(201, {"status": {"allowed": wanted in self.verbs.get(token, set())}})
         namespace, plural, *name = path.removeprefix(ROOT).split("/")
         if namespace not in self.rights.get(token, set()):
             return self._say(403, {"message": f"secret-detail: {self.people[token]} lacks the role roster-viewer"})
         bodies = self.objects.get((namespace, plural), [])
         if name:
             found = [body for body in bodies if body["metadata"]["name"] == name[0]]
+            if method == "PATCH":
+                if f"patch {plural}" not in self.verbs.get(token, set()):
+                    return self._say(403, {"message": "secret-detail"})
+                self.changed.append((target, given))
             return self._say(200, found[0]) if found else self._say(404, {"message": "secret-detail"})
         query = parse_qs(urlsplit(target).query)
         start, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
@@ -132,7 +144,12 @@ def sync(
     }
     status: dict[str, Any] = {"phase": phase, "conditions": [], "plan": plan, **changes}
     return {
-        "metadata": {"name": name, "namespace": namespace, "uid": "u", "creationTimestamp": "2026-11-24T03:00:00Z"},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": "00000000-0000-0000-0000-000000000001",
+            "creationTimestamp": "2026-11-24T03:00:00Z",
+        },
         "spec": {"connectionRef": {"name": "springfield"}},
         "status": status,
     }

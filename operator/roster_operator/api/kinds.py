@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -11,6 +12,14 @@ APPROVED_BY = f"{GROUP}/approved-by"
 SCHEDULED_AT = f"{GROUP}/scheduled-at"
 TEST_REQUESTED_AT = f"{GROUP}/test-requested-at"
 STAGED_FINALIZER = f"{GROUP}/staged"
+APPROVAL_NOTE = f"{GROUP}/approval-note"
+
+
+def kept_in_git(annotations: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Argo CD or Flux keeps the object as it stands in Git: what is changed here is changed back."""
+    return "argocd.argoproj.io/tracking-id" in annotations or any(
+        "toolkit.fluxcd.io/" in label or label == "argocd.argoproj.io/instance" for label in labels
+    )
 
 
 @dataclass(frozen=True)

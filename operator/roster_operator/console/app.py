@@ -12,14 +12,17 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from roster_operator import __version__
 
-from . import endpoints, pages, problems
+from . import endpoints, pages, problems, syncs
 from .cluster import Cluster
 from .guard import Guarded
-from .pages import SignInNeeded, drop_session_cookie, sign_in_address
+from .inputs import own_page
+from .pages import drop_session_cookie, sign_in_address
 from .problems import Problem
+from .records import Records
 from .sessions import Sessions
 from .settings import Settings
 from .site import SESSION_COOKIE, Site, site_of
+from .visitor import SignInNeeded
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,9 @@ def build(settings: Settings, sessions: Sessions | None = None) -> Guarded:
 
 def build_inner(settings: Settings, sessions: Sessions | None = None) -> FastAPI:
     """The application without its guard; its OpenAPI document is made from this."""
-    site = Site(Cluster(settings), Sessions() if sessions is None else sessions)
+    cluster = Cluster(settings)
+    records = Records(settings, cluster)
+    site = Site(cluster, records, Sessions() if sessions is None else sessions, settings.support)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -59,6 +64,7 @@ def build_inner(settings: Settings, sessions: Sessions | None = None) -> FastAPI
     app.state.site = site
     app.include_router(endpoints.router)
     app.include_router(pages.router)
+    app.include_router(syncs.router)
     return app
 
 
@@ -98,7 +104,11 @@ def _show(request: Request, problem: Problem) -> Response:
     ended = problem.status == 401
     if ended:  # a token that the cluster refuses is of no more use to anybody
         site.sessions.end(request.cookies.get(SESSION_COOKIE))
-    response = site.page("problem.html", None if ended else site.session(request), problem.status, problem=problem)
+    # After a form that was refused: the page that it stood on.
+    back = own_page(request.url.path.rpartition("/")[0]) if request.method == "POST" else ""
+    response = site.page(
+        "problem.html", None if ended else site.session(request), problem.status, problem=problem, back=back
+    )
     if ended:
         drop_session_cookie(response)
     return response

@@ -1,4 +1,4 @@
-"""The only way to the API server: reads, each with the token of the person who asked.
+"""The only way to the API server: each request with the token of the person who asked.
 
 Plain aiohttp, not the Kubernetes client: that one keeps an identity for all its requests, keeps the server's cookies,
 and reads answers of any size. Here nothing that belongs to one person can reach the next one's request.
@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from pydantic import ValidationError
 
-from roster_operator.api.model import API_VERSION, GROUP
+from roster_operator.api.kinds import CONNECTION, SECRET, SYNC, Kind
 
 from . import problems
 from .resources import Connection, ConnectionPage, Resource, Sync, SyncPage, parse_all
@@ -22,13 +22,15 @@ from .settings import Settings
 TIMEOUT = 15.0  # seconds, for one request
 BODY_LIMIT = 32 * 1024 * 1024  # bytes of one answer: a page of the largest objects is less
 PAGE = 250  # objects
-_ROOT = f"/apis/{GROUP}/{API_VERSION}"
+# Not kubectl's own: Flux removes what a manager with a name like that has set.
+FIELD_MANAGER = "roster-console"
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-_PLURAL: dict[type[Connection | Sync], str] = {Connection: "rosterconnections", Sync: "rostersyncs"}
+_ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_KINDS: dict[type[Connection | Sync], Kind] = {Connection: CONNECTION, Sync: SYNC}
 
 
 class Cluster:
-    """Reads as a person. Every method raises problems.Problem. Namespaces and names are checked by the caller."""
+    """Acts as a person. Every method raises problems.Problem. Namespaces and names are checked by the caller."""
 
     def __init__(self, settings: Settings) -> None:
         self._server = settings.server
@@ -51,6 +53,56 @@ class Cluster:
             return str(_usable(status, answer)["status"]["userInfo"]["username"])[:256]
         except (KeyError, TypeError):
             raise problems.strange() from None
+
+    async def may(self, token: str, verb: str, kind: Kind, namespace: str, name: str = "") -> bool:
+        """Whether the token's owner may do this. The API server is asked each time: rights are taken away, too."""
+        attributes = {"verb": verb, "group": kind.group, "resource": kind.plural, "namespace": namespace, "name": name}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        status, answer = await self._request("POST", _ACCESS, token, body=body)
+        if status in (403, 404):
+            return False
+        allowed = _usable(status, answer).get("status")
+        return isinstance(allowed, dict) and allowed.get("allowed") is True
+
+    async def change(self, kind: Kind, token: str, namespace: str, name: str, patch: dict[str, Any]) -> None:
+        """A merge patch, as the person. Raises problems.Problem with what the API server refuses."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        status, answer = await self._request(
+            "PATCH", kind.path(namespace, name), token, query=query, body=patch, content="application/merge-patch+json"
+        )
+        self._written(kind, namespace, "patch", status, answer, f"{kind.kind} {name} in the namespace {namespace}")
+
+    async def create(self, kind: Kind, token: str, namespace: str, body: dict[str, Any]) -> str:
+        """A new object, as the person; its name."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        whole = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
+        status, answer = await self._request("POST", kind.path(namespace), token, query=query, body=whole)
+        self._written(kind, namespace, "create", status, answer, f"{kind.kind} in the namespace {namespace}")
+        return str(answer["metadata"]["name"])
+
+    async def exists(self, kind: Kind, token: str, namespace: str, name: str) -> bool:
+        """Whether an object is there. Of a Secret nothing but that is looked at."""
+        status, _ = await self._request("GET", kind.path(namespace, name), token)
+        if status == 403:
+            raise problems.forbidden("get", kind.plural, namespace)
+        return status == 200
+
+    @staticmethod
+    def _written(kind: Kind, namespace: str, verb: str, status: int, answer: Any, what: str) -> None:
+        if status == 403:
+            raise problems.forbidden(verb, kind.plural, namespace)
+        if status == 404:
+            raise problems.not_found(what)
+        if status == 409:
+            raise problems.conflict(what)
+        if status in (400, 422):
+            # Of a Secret's refusal nothing is shown: it could hold a value. Of ours the fields are.
+            raise problems.refused(what, "" if kind is SECRET else _fields_of(answer))
+        _usable(status, answer)
 
     async def connections(
         self, token: str, namespace: str, limit: int = PAGE, following: str | None = None
@@ -77,9 +129,9 @@ class Cluster:
     async def _list(
         self, kind: type[Connection | Sync], token: str, namespace: str, limit: int, following: str | None
     ) -> tuple[list[Any], str | None]:
-        plural = _PLURAL[kind]
+        plural = _KINDS[kind].plural
         query = {"limit": str(limit)} | ({"continue": following} if following else {})
-        status, answer = await self._request("GET", f"{_ROOT}/namespaces/{namespace}/{plural}", token, query=query)
+        status, answer = await self._request("GET", _KINDS[kind].path(namespace), token, query=query)
         if status == 403:
             raise problems.forbidden("list", plural, namespace)
         if status == 404:
@@ -94,9 +146,9 @@ class Cluster:
         return items, rest if isinstance(rest, str) and rest else None
 
     async def _get(self, kind: type[Resource], token: str, namespace: str, name: str) -> Resource:
-        plural = _PLURAL[kind]
+        plural = _KINDS[kind].plural
         what = f"{plural.removesuffix('s')} {name} in the namespace {namespace}"
-        status, answer = await self._request("GET", f"{_ROOT}/namespaces/{namespace}/{plural}/{name}", token)
+        status, answer = await self._request("GET", _KINDS[kind].path(namespace, name), token)
         if status == 403:
             raise problems.forbidden("get", plural, namespace)
         if status == 404:
@@ -107,13 +159,23 @@ class Cluster:
             raise problems.unreadable(what) from None  # pydantic's message would repeat values
 
     async def _request(
-        self, method: str, path: str, token: str, *, query: dict[str, str] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content: str = "application/json",
     ) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        data = None
+        if body is not None:
+            headers["Content-Type"], data = content, json.dumps(body).encode()
         session = self._session or self._open()
         try:
             async with session.request(
-                method, self._server + path, params=query, json=body, headers=headers, allow_redirects=False
+                method, self._server + path, params=query, data=data, headers=headers, allow_redirects=False
             ) as response:
                 raw = bytearray()
                 async for chunk in response.content.iter_chunked(64 * 1024):
@@ -148,3 +210,15 @@ def _usable(status: int, answer: Any) -> dict[str, Any]:
     if status >= 300 or not isinstance(answer, dict):
         raise problems.strange()
     return answer
+
+
+def _fields_of(answer: Any) -> str:
+    """Which fields the API server refuses, and why, from its typed causes: short, printable, a few of them."""
+    details: Any = answer.get("details") if isinstance(answer, dict) else None
+    causes: Any = details.get("causes") if isinstance(details, dict) else None
+    parts: list[str] = []
+    for cause in causes[:4] if isinstance(causes, list) else []:
+        if isinstance(cause, dict):
+            text = f"{cause.get('field')}: {cause.get('message')}"
+            parts.append("".join(letter if " " <= letter <= "~" else "?" for letter in text)[:200])
+    return "; ".join(parts)

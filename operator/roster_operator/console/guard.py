@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 FORM_LIMIT = 64 * 1024  # bytes
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS: dict[str, str] = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -69,7 +70,9 @@ async def read_form(request: Request) -> dict[str, str]:
         if len(raw) > FORM_LIMIT:
             raise problems.too_large()
     try:
-        return dict(parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=8))
+        return dict(
+            parse_qsl(raw.decode("ascii"), encoding="utf-8", errors="strict", keep_blank_values=True, max_num_fields=64)
+        )
     except ValueError:
         raise problems.cross_site() from None
 

@@ -6,10 +6,9 @@ import asyncio
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from . import problems, views
@@ -20,31 +19,13 @@ from .inputs import clean_namespaces, clean_token, own_page
 from .problems import Problem
 from .resources import Connection, Sync
 from .sessions import Session
-from .site import LOGIN_COOKIE, SESSION_COOKIE, Site, site_of
+from .site import LOGIN_COOKIE, SESSION_COOKIE, Site
+from .visitor import Here, Person
 
 MOST_PARTS = 4  # parts of a list that one page reads; what is beyond is said to be there
 _LOGIN_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 router = APIRouter(include_in_schema=False)
-
-
-class SignInNeeded(Exception):  # noqa: N818  a way to go, not a failure
-    """Nobody is signed in. `page` is where the person wanted to go."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__(page)
-        self.page = page
-
-
-def _signed_in(request: Request) -> Session:
-    session = site_of(request).session(request)
-    if session is None:
-        raise SignInNeeded(own_page(request.url.path))
-    return session
-
-
-Person = Annotated[Session, Depends(_signed_in)]
-Here = Annotated[Site, Depends(site_of)]
 
 
 @dataclass
@@ -65,10 +46,14 @@ async def healthz() -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
-@router.get("/static/console.css")
-async def style(site: Here) -> Response:
-    """The style sheet; its address changes with its content."""
-    return Response(site.style, media_type="text/css", headers={"Cache-Control": "public, max-age=31536000, immutable"})
+@router.get("/static/{file}")
+async def static(file: str, site: Here) -> Response:
+    """The style sheet, the script and the icon; their addresses change with their content."""
+    found = site.static.get(file)
+    if found is None:
+        raise problems.no_such_page()
+    content, media_type = found
+    return Response(content, media_type=media_type, headers={"Cache-Control": "public, max-age=31536000, immutable"})
 
 
 @router.get("/login")
@@ -150,13 +135,6 @@ async def district(namespace: Namespace, name: Name, person: Person, site: Here)
     )
     syncs = [sync for sync in listing.syncs if sync.spec.connection_ref.name == name]
     return site.page("district.html", person, connection=connection, listing=listing, syncs=views.newest_first(syncs))
-
-
-@router.get("/namespaces/{namespace}/syncs/{name}")
-async def sync(namespace: Namespace, name: Name, person: Person, site: Here) -> Response:
-    """One sync: what it would change, and how to decide."""
-    found = await site.cluster.sync(person.token, namespace, name)
-    return site.page("sync.html", person, sync=found, how=views.instructions(found))
 
 
 async def _read(site: Site, person: Session, namespace: str) -> Listing:

@@ -67,6 +67,74 @@ def not_installed() -> Problem:
     )
 
 
+def conflict(what: str) -> Problem:
+    """It exists already, or somebody was faster."""
+    return Problem(409, "Conflict", f"{what} was changed meanwhile, or exists already.", "Look at it, then try again.")
+
+
+def refused(what: str, why: str) -> Problem:
+    """The API server does not take the values."""
+    detail = f": {why}" if why else ""
+    return Problem(422, "Refused", f"The cluster does not take this {what}{detail}.", "Correct the values.")
+
+
+def plan_changed() -> Problem:
+    """The digest that was posted is not the one that waits."""
+    return Problem(
+        409,
+        "PlanChanged",
+        "The plan is not the one that you looked at: another merge came between, or somebody has decided. "
+        "Nothing was approved.",
+        "Look at the plan as it is now, and decide again.",
+    )
+
+
+def not_waiting() -> Problem:
+    """Nothing is to be decided any more."""
+    return Problem(409, "NotWaiting", "This sync does not wait for a decision.", "Its page says how it stands.")
+
+
+def needs_right(verb: str, on: str, what: str) -> Problem:
+    """A verb of ours that the person has not."""
+    return Problem(
+        403,
+        "Forbidden",
+        f"You may not {what} here.",
+        f"Ask the platform team for the right to {verb} {on} in this namespace (docs/reference/permissions.md).",
+    )
+
+
+def no_database() -> Problem:
+    """This console has been given no login."""
+    return Problem(
+        404,
+        "NoDatabase",
+        "This console is not connected to the database, so it shows counts and no records.",
+        "Ask the platform team to give it a login: `roster console-login create`.",
+    )
+
+
+def nobody() -> Problem:
+    """The cluster does not say who this is, and a read without a name cannot be recorded."""
+    return Problem(
+        403,
+        "IdentityUnknown",
+        "The cluster does not tell who you are, and records are only shown to people whose names can be written down.",
+        "Ask the platform team to permit selfsubjectreviews (authentication.k8s.io) to signed-in people.",
+    )
+
+
+def from_store(reason: str, message: str, next_step: str, *, retryable: bool) -> Problem:
+    """What the database said, as a store error has it: a reason and a sentence without values."""
+    status = 503 if retryable or reason.startswith(("Database", "Schema")) else 422
+    return Problem(status, reason, message, next_step or "Look at the page again.")
+
+
+def not_valid(message: str) -> Problem:
+    """A value of a form that makes no sense."""
+    return Problem(422, "NotValid", message, "Correct it, and send the form again.")
+
+
 def bad_request() -> Problem:
     """Something in the address is not what stands there."""
     return Problem(

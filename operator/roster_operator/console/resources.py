@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError
 
 from roster_operator.api.connection import RosterConnectionSpec, RosterConnectionStatus
+from roster_operator.api.kinds import kept_in_git
 from roster_operator.api.model import Observed
-from roster_operator.api.sync import RosterSyncSpec, RosterSyncStatus
+from roster_operator.api.sync import FINAL, WAITING, RosterSyncSpec, RosterSyncStatus
 
 
 class Metadata(Observed):
@@ -21,6 +22,13 @@ class Metadata(Observed):
     generation: int = 0
     creation_timestamp: datetime
     deletion_timestamp: datetime | None = None
+    annotations: dict[str, str] = Field(default_factory=dict[str, str], exclude=True)
+    labels: dict[str, str] = Field(default_factory=dict[str, str], exclude=True)
+
+    @property
+    def from_git(self) -> bool:
+        """Argo CD or Flux keeps the object as it stands in Git."""
+        return kept_in_git(self.annotations, self.labels)
 
 
 class Connection(Observed):
@@ -37,6 +45,19 @@ class Sync(Observed):
     metadata: Metadata
     spec: RosterSyncSpec
     status: RosterSyncStatus = Field(default_factory=RosterSyncStatus)
+
+    @property
+    def waits(self) -> bool:
+        """A person has to decide, and nobody has yet: not here, not elsewhere."""
+        status, plan = self.status, self.status.plan
+        if plan is None or status.phase not in WAITING or self.metadata.deletion_timestamp:
+            return False
+        return self.spec.rejected is None and self.spec.approved_plan != plan.digest
+
+    @property
+    def ended(self) -> bool:
+        """Its phase is final."""
+        return self.status.phase in FINAL
 
 
 class _Page(Observed):

@@ -1,7 +1,7 @@
 """Where the API server is, and where the console listens; from environment variables.
 
-Only an address and a certificate authority are read, never anybody's credentials: of a kubeconfig the cluster alone,
-of a pod's service account the authority alone.
+Of the API server only an address and a certificate authority are read, never anybody's credentials: of a kubeconfig the
+cluster alone, of a pod's service account the authority alone. The one secret is the console's login to the database.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
+_LONGEST_SUPPORT = 300
 IN_CLUSTER_CA = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
 
 
@@ -30,6 +31,9 @@ class Settings:
     authority: str = ""  # PEM; from the file ROSTER_CONSOLE_API_CA, else as above
     listen: str = "127.0.0.1"  # ROSTER_CONSOLE_LISTEN; browsers need https, or a port-forward to localhost
     port: int = 8090  # ROSTER_CONSOLE_PORT
+    database: str = field(default="", repr=False)  # the console's own login; the file ROSTER_CONSOLE_DATABASE_URL_FILE
+    cluster: str = ""  # ROSTER_CONSOLE_CLUSTER: uid of the namespace kube-system, where clusters share a database
+    support: str = ""  # ROSTER_CONSOLE_SUPPORT: whom people ask, shown on the help page and with failures
 
 
 class SettingsError(ValueError):
@@ -47,7 +51,16 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         authority=authority,
         listen=environment.get("ROSTER_CONSOLE_LISTEN") or Settings.listen,
         port=_port(environment.get("ROSTER_CONSOLE_PORT") or str(Settings.port)),
+        database=_database(environment),
+        cluster=environment.get("ROSTER_CONSOLE_CLUSTER", ""),
+        support=environment.get("ROSTER_CONSOLE_SUPPORT", "")[:_LONGEST_SUPPORT],
     )
+
+
+def _database(environment: Mapping[str, str]) -> str:
+    if file := environment.get("ROSTER_CONSOLE_DATABASE_URL_FILE"):
+        return _read(Path(file), "ROSTER_CONSOLE_DATABASE_URL_FILE").strip()
+    return environment.get("ROSTER_CONSOLE_DATABASE_URL", "")
 
 
 def _cluster(environment: Mapping[str, str]) -> tuple[str, str]:

@@ -11,22 +11,30 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import views
+from . import picture, standard, views, words
 from .cluster import Cluster
+from .records import Records
 from .sessions import Session, Sessions
 
 SESSION_COOKIE = "__Host-roster-session"
 LOGIN_COOKIE = "__Host-roster-login"
 _FOLDER = Path(__file__).parent
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
 class Site:
     """One console."""
 
-    def __init__(self, cluster: Cluster, sessions: Sessions) -> None:
+    def __init__(self, cluster: Cluster, records: Records, sessions: Sessions, support: str = "") -> None:
         self.cluster = cluster
+        self.records = records
         self.sessions = sessions
-        self.style = (_FOLDER / "static" / "console.css").read_bytes()
+        self.support = support
+        self.static: dict[str, tuple[bytes, str]] = {
+            path.name: (path.read_bytes(), _TYPES[path.suffix])
+            for path in sorted((_FOLDER / "static").iterdir())
+            if path.suffix in _TYPES
+        }
         self._templates = Environment(
             loader=FileSystemLoader(_FOLDER / "templates"),
             autoescape=True,
@@ -36,7 +44,10 @@ class Site:
         )
         self._templates.filters["count"] = "{:,}".format
         self._templates.filters["moment"] = views.moment
-        self._version = hashlib.sha256(self.style).hexdigest()[:12]
+        self._templates.filters["value"] = words.value
+        self._templates.filters["field"] = words.standard_name
+        together = b"".join(content for content, _ in self.static.values())
+        self._version = hashlib.sha256(together).hexdigest()[:12]
 
     def session(self, request: Request) -> Session | None:
         """Who is signed in in this browser."""
@@ -50,7 +61,14 @@ class Site:
             return views.ago(time, now)
 
         text = self._templates.get_template(template).render(
-            session=session, views=views, style=self._version, ago=ago, **values
+            session=session,
+            views=views,
+            picture=picture,
+            standard=standard,
+            version=self._version,
+            ago=ago,
+            support=self.support,
+            **values,
         )
         return HTMLResponse(text, status)
 

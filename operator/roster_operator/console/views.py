@@ -14,12 +14,12 @@ from roster_operator.api.connection import find
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.model import API_VERSION, GROUP
 from roster_operator.api.scope import in_order
-from roster_operator.api.sync import EntityCounts, Phase, PlanSummary
+from roster_operator.api.sync import WAITING, EntityCounts, Phase, PlanSummary
+from roster_operator.store.tables import BY_ENTITY
 
+from .cluster import FIELD_MANAGER
 from .resources import Connection, Sync
-
-# Not kubectl's own: Flux removes what a manager with a name like that has set.
-FIELD_MANAGER = "roster-console"
+from .words import standard_name
 
 # A column's heading is the field's name in EntityCounts, with a word people know.
 COLUMNS = (
@@ -45,7 +45,21 @@ _PHASES: dict[Phase, tuple[str, str]] = {
     Phase.EXPIRED: ("Expired", "calm"),
     Phase.SUPERSEDED: ("Superseded", "calm"),
 }
-_WAITING = (Phase.BLOCKED, Phase.AWAITING_APPROVAL)
+# Columns whose records can be listed, and the action that they are listed by; None where there are several.
+LISTED: dict[str, str | None] = {"create": "create", "update": "update", "reactivate": "reactivate", "deactivate": None}
+# While these last, the records are in the staging tables.
+STAGED = frozenset({Phase.BLOCKED, Phase.AWAITING_APPROVAL, Phase.MERGING})
+# While these last, the operator is at work: the page looks again.
+BUSY = frozenset({Phase.PENDING, Phase.STAGING, Phase.MERGING})
+ACTIONS = {
+    "create": ("New", "comes"),
+    "update": ("Changed", "changes"),
+    "reactivate": ("Back", "comes"),
+    "tobedeleted": ("Marked as deleted", "goes"),
+    "vanished": ("No longer shown", "goes"),
+    "outOfScope": ("Out of scope", "goes"),
+    "undone": ("Taken back", "goes"),
+}
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,7 @@ def percent(hit: LimitHit) -> str:
 
 def limit_sentence(hit: LimitHit) -> str:
     """One limit that the plan goes beyond."""
-    return f"{hit.sentence} records"
+    return hit.sentence
 
 
 def is_hit(plan: PlanSummary, entity: str, column: str) -> bool:
@@ -189,7 +203,7 @@ def is_hit(plan: PlanSummary, entity: str, column: str) -> bool:
 def instructions(sync: Sync) -> Instructions | None:
     """How to decide on a waiting sync. Bound to the digest on the screen: another plan is not approved by it."""
     plan = sync.status.plan
-    if plan is None or sync.status.phase not in _WAITING or sync.metadata.deletion_timestamp:
+    if plan is None or sync.status.phase not in WAITING or sync.metadata.deletion_timestamp:
         return None
     where = sync.metadata
     document = {
@@ -212,6 +226,12 @@ def _patch(sync: Sync, spec: dict[str, object]) -> str:
         f"kubectl -n {shlex.quote(where.namespace)} patch {resource} {shlex.quote(where.name)} "
         f"--field-manager={FIELD_MANAGER} --type=merge -p {shlex.quote(json.dumps({'spec': spec}))}"
     )
+
+
+def review_fields(entity: str) -> list[tuple[str, str]]:
+    """The columns of an entity that a list can be asked for, with the standard's names."""
+    names = BY_ENTITY[entity].column_names
+    return [(name, standard_name(name)) for name in names if name not in {"date_last_modified", "metadata"}]
 
 
 def moment(time: datetime) -> str:

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     REPORT = "report"  # the file for the school
     PEOPLE = "people"  # a list of people
     PERSON = "person"  # one person's story
+    STUDENT = "student"  # added or changed by hand
     ACCESS = "access"  # who may use the application
     UPLOADS = "uploads"  # bundles that rest
     ACTIVITY = "activity"  # who did and read what

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from roster_operator.api.kinds import APPROVED_BY, SYNC
-from roster_operator.api.model import DIGEST_PATTERN, GROUP
+from roster_operator.api.kinds import APPROVAL_NOTE, APPROVED_BY, SYNC
+from roster_operator.api.model import DIGEST_PATTERN
 from roster_operator.api.sync import Phase
 from roster_operator.cli.output import Output
 from roster_operator.cli.shared import OutputOption
@@ -38,8 +38,6 @@ from .shared import (
     told,
     width,
 )
-
-APPROVAL_NOTE = f"{GROUP}/approval-note"
 
 
 class ReviewOutput(StrEnum):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError
 
 from roster_operator.api.connection import Condition, RosterConnectionStatus, find
-from roster_operator.api.kinds import CONNECTION, SYNC, Kind
+from roster_operator.api.kinds import CONNECTION, SYNC, Kind, kept_in_git
 from roster_operator.api.model import Observed
 from roster_operator.api.sync import FINAL, WAITING, ConnectionRef, RosterSyncStatus
 
@@ -31,9 +31,7 @@ class Metadata(Observed):
     @property
     def from_git(self) -> bool:
         """Argo CD or Flux keeps the object as it stands in Git."""
-        return "argocd.argoproj.io/tracking-id" in self.annotations or any(
-            "toolkit.fluxcd.io/" in label or label == "argocd.argoproj.io/instance" for label in self.labels
-        )
+        return kept_in_git(self.annotations, self.labels)
 
 
 class _Named(Observed):

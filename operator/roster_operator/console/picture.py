@@ -1,0 +1,91 @@
+"""A plan as a picture: one bar an entity, of what stays, changes, comes and goes. Pure numbers; the template draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from roster_operator.api.scope import in_order
+from roster_operator.api.sync import EntityCounts, PlanSummary
+
+WIDTH = 1000  # of the drawing, in its own units
+_LEAST = 8  # one record of a million must still be seen
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a bar. `kind` is a class of the style sheet."""
+
+    kind: str
+    word: str
+    amount: int
+    x: float = 0
+    width: float = 0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One entity."""
+
+    entity: str
+    parts: tuple[Part, ...]
+    before: int
+    after: int
+
+    @property
+    def sentence(self) -> str:
+        """The bar for those who do not see it."""
+        told = ", ".join(f"{part.amount:,} {part.word}" for part in self.parts if part.amount)
+        return f"{self.entity}: {self.before:,} before, {self.after:,} after; {told or 'nothing'}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One sync in a history: its height in per cent of the tallest, and where it stands."""
+
+    x: float
+    height: float
+    y: float
+    name: str
+    sentence: str
+    tone: str
+
+
+def bars(plan: PlanSummary) -> list[Bar]:
+    """A bar for each entity that has anything, in the standard's order."""
+    return [bar for entity, counts in in_order(plan.entities) if (bar := _bar(entity, counts)).parts]
+
+
+def _bar(entity: str, row: EntityCounts) -> Bar:
+    kept = row.unchanged + row.withheld
+    parts = [
+        Part("stays", "stay as they are", kept),
+        Part("changes", "change", row.update),
+        Part("comes", "are new or come back", row.create + row.reactivate),
+        Part("goes", "go", row.deactivate),
+    ]
+    before = kept + row.update + row.deactivate
+    return Bar(
+        entity,
+        tuple(_placed([part for part in parts if part.amount])),
+        before,
+        before - row.deactivate + row.create + row.reactivate,
+    )
+
+
+def _placed(parts: Sequence[Part]) -> list[Part]:
+    total = sum(part.amount for part in parts)
+    widths = [max(_LEAST, WIDTH * part.amount / total) for part in parts]
+    # What the small ones were given is taken from the largest.
+    widths[widths.index(max(widths))] -= sum(widths) - WIDTH
+    placed: list[Part] = []
+    x = 0.0
+    for part, width in zip(parts, widths, strict=True):
+        placed.append(Part(part.kind, part.word, part.amount, round(x, 1), round(width, 1)))
+        x += width
+    return placed
+
+
+def share(amount: int, most: int) -> float:
+    """A bar's length in the drawing's units, for a list of bars whose longest stands for `most`."""
+    return round(max(_LEAST, WIDTH * amount / most), 1) if most and amount else 0.0

@@ -1,0 +1,46 @@
+"""Lists of records, gathered in one transaction, and files that leave the console."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+import psycopg
+
+from roster_operator.store import review, runs
+from roster_operator.store.issues import RecordIssue
+
+from . import standard
+from .words import standard_name
+
+MOST_ROWS = 50_000  # of a file
+# What a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def changes(
+    conn: psycopg.Connection, run: runs.Run, entity: str, wanted: review.Wanted
+) -> tuple[runs.Run, list[review.Change], dict[str, str]]:
+    """The changes, and the names of the schools that they are of."""
+    found = review.changes(conn, run, entity, wanted)
+    ids = {change.school for change in found if change.school} | ({wanted.school} if wanted.school else set())
+    return run, found, review.school_names(conn, run, ids) if ids else {}
+
+
+def issues_file(issues: Iterable[RecordIssue]) -> str:
+    """CSV with one line a problem, for those who correct it. Its first mark tells spreadsheets that it is UTF-8."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(["School", "Kind of record", "sourcedId", "Name", "Field", "Severity", "Problem", "What to do"])
+    for issue in issues:
+        field = standard_name(issue.field) if issue.field else ""
+        what = standard.meaning(issue.code) or issue.code
+        row = (issue.school, issue.entity, issue.sourced_id or "", issue.label, field, issue.severity, what)
+        writer.writerow([safe_cell(cell) for cell in (*row, standard.remedy(issue.code))])
+    return "\ufeff" + out.getvalue()
+
+
+def safe_cell(text: str) -> str:
+    """A cell that no spreadsheet runs."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
