@@ -120,12 +120,13 @@ class World:
             for task in (task_of(job),)
         )
         other = self.api.objects.get(("rostersyncs", "other")) or {}
+        kind = (other.get("spec") or {}).get("mode")
         return (
             bool(self.sync), json.dumps(spec, sort_keys=True), bool(meta.get("deletionTimestamp")),
             bool(meta.get("finalizers")), self.phase, plan.get("digest"), bool(plan.get("limits")),
             plan.get("inAdvance"), plan.get("recomputed"), bool(seen), approval.get("digest"), approval.get("via"),
             ref.get("step"), ref.get("losses"), ref.get("digest"), (status.get("failure") or {}).get("reason"),
-            status.get("tenant"), times.get("staged") == LONG_AGO, tuple(jobs), json.dumps(other.get("status")),
+            status.get("tenant"), times.get("staged") == LONG_AGO, tuple(jobs), json.dumps(other.get("status")), kind,
             tuple(self.merged), tuple(sorted(set(self.latched))),
         )  # fmt: skip
 
@@ -269,9 +270,9 @@ def answers(world: World, job: Body) -> dict[str, Callable[[], Body | None]]:
             }
 
 
-def another(phase: str, digest: str, pulled: str) -> Event:
+def another(phase: str, digest: str, pulled: str, **spec: str) -> Event:
     status = {"phase": phase, "plan": {"digest": digest}, "times": {"pulled": pulled, "finished": LATER}}
-    body = {"metadata": {"name": "other"}, "spec": {"connectionRef": {"name": "springfield"}}}
+    body = {"metadata": {"name": "other"}, "spec": {"connectionRef": {"name": "springfield"}} | spec}
     return lambda world: void(
         world.api.put("rostersyncs", body | {"status": status | {"tenant": world.status.get("tenant")}})
     )
@@ -296,6 +297,8 @@ def events(world: World) -> dict[str, Event]:
         found["another is pulled"] = another("AwaitingApproval", C, LATER)
         found["an equal one waits"] = another("AwaitingApproval", A, LONG_AGO)
         found["another merged it"] = another("Merged", A, LATER)
+        found["an undo is merged"] = another("Merged", C, LATER, mode="Undo", undoes="wrong")
+        found["the same is undone by another"] = another("AwaitingApproval", C, LATER, mode="Undo", undoes="before")
     job = world.open_job
     if job is not None:
         for name in answers(world, job):
@@ -371,6 +374,7 @@ _WAITING = (*_STAGING, "stage: staged A", "look")
 _MERGING = (*_WAITING, "approve", "look", "look")
 ROOTS: tuple[tuple[str, ...], ...] = (
     (),
+    ("it is an undo", *_WAITING),
     _STAGING,
     _WAITING,
     (*_STAGING, "stage: staged beyond limits", "look"),
@@ -381,13 +385,17 @@ ROOTS: tuple[tuple[str, ...], ...] = (
 )
 
 
+# What is decided when the sync is made: its spec cannot become that later.
+BIRTHS: dict[str, Event] = {"it is an undo": edit(mode="Undo", undoes="before")}
+
+
 def world_after(history: tuple[str, ...]) -> World:
     """A sync to which all this has happened."""
     world = World()
     world.api.put("rosterconnections", connection_body(status=ready()))
     world.api.put("rostersyncs", {"metadata": {"name": "first"}, "spec": {"connectionRef": {"name": "springfield"}}})
     for name in history:
-        events(world)[name](world)
+        (events(world) | BIRTHS)[name](world)
     return world
 
 
@@ -443,5 +451,6 @@ def test_the_exploration_went_everywhere(explored: Found) -> None:
     everything = {*(phase.value for phase in Phase), *(state.name for state in State), *EDITS}
     everything |= {f"look, and meanwhile {name}" for name in EDITS} | {"look, killed after a write", "a Job is deleted"}
     everything |= {"a week passes", "another is pulled", "an equal one waits", "another merged it"}
+    everything |= {"an undo is merged", "the same is undone by another"}
     everything |= {f"merge: {name}" for name in ("merged", "merged and lost", "lost", "away", "failed", "changed")}
     assert everything <= explored.reached.keys(), everything - explored.reached.keys()

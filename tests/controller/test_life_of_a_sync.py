@@ -36,6 +36,8 @@ SITUATIONS: list[tuple[str, State, set[Fact], Step, Phase | None, str]] = [
     ("waits for a person", S.AWAITING_APPROVAL, set(), Step.WAIT, Phase.AWAITING_APPROVAL, "WaitingForApproval"),
     ("is approved", S.AWAITING_APPROVAL, {F.APPROVED}, Step.APPROVE, Phase.MERGING, "Approved"),
     ("a newer pull takes its place", S.AWAITING_APPROVAL, {F.SUPERSEDED}, Step.FINISH, Phase.SUPERSEDED, "NewerPull"),
+    ("an undo takes its place", S.BLOCKED, {F.UNDO_CAME, F.BEYOND_LIMITS}, Step.FINISH, Phase.SUPERSEDED, "NewerUndo"),
+    ("what is approved is merged all the same", S.AWAITING_APPROVAL, {F.APPROVED, F.UNDO_CAME}, Step.APPROVE, Phase.MERGING, "Approved"),
     ("an equal plan waits already", S.BLOCKED, {F.EQUAL_PLAN, F.BEYOND_LIMITS}, Step.FINISH, Phase.SUPERSEDED, "EqualPlan"),
     ("what is approved is not superseded", S.AWAITING_APPROVAL, {F.APPROVED, F.SUPERSEDED, F.EXPIRED}, Step.APPROVE, Phase.MERGING, "Approved"),
     ("nor what merges", S.MERGING, {F.SUPERSEDED, F.EXPIRED, F.RUNNING}, Step.WAIT, Phase.MERGING, "Merging"),

@@ -50,6 +50,8 @@ def one(name: str, **options: Any) -> Sync:
 
 MINE = one("mine", hour=5)
 DELTA = {"mode": "Delta"}
+UNDO = {"mode": "Undo", "undoes": "wrong"}
+UNDOING = one("mine", hour=5, **UNDO)
 
 TABLE: list[tuple[str, Sync, list[Sync], Rival | None]] = [
     ("alone", MINE, [], None),
@@ -69,6 +71,17 @@ TABLE: list[tuple[str, Sync, list[Sync], Rival | None]] = [
     ("a full pull, and a newer delta", MINE, [one("new", hour=6, digest=B, **DELTA)], None),
     ("a delta, and a newer delta", one("mine", hour=5, **DELTA), [one("new", hour=6, digest=B, **DELTA)], Rival("new", equal=False)),
     ("a delta, and a newer full pull", one("mine", hour=5, **DELTA), [one("new", hour=6, digest=B)], Rival("new", equal=False)),
+    ("a pull, and a newer undo that waits", MINE, [one("undo", hour=6, digest=B, **UNDO)], None),
+    ("a pull, and a newer undo that merges", MINE, [one("undo", hour=6, digest=B, phase="Merging", **UNDO)], None),
+    ("a pull, and an undo merged since", MINE, [one("undo", hour=4, digest=B, phase="Merged", finished=6, **UNDO)], Rival("undo", equal=False, undo=True)),
+    ("a pull, and an undo merged before", MINE, [one("undo", hour=3, digest=B, phase="Merged", finished=4, **UNDO)], None),
+    ("a pull, and another connection's undo", MINE, [one("undo", hour=4, phase="Merged", finished=6, connectionRef={"name": "shelby"}, **UNDO)], None),
+    ("an undo, and a newer pull", UNDOING, [one("new", hour=6, digest=B)], None),
+    ("an undo, and a newer pull that is merged", UNDOING, [one("new", hour=6, digest=B, phase="Merged", finished=7)], None),
+    ("an undo, and an older pull with an equal plan", UNDOING, [one("old", hour=4)], None),
+    ("an undo, and a newer one of the same sync", UNDOING, [one("new", hour=6, digest=B, **UNDO)], Rival("new", equal=False, undo=True)),
+    ("an undo, and an older one of the same sync with an equal plan", UNDOING, [one("old", hour=4, **UNDO)], Rival("old", equal=True)),
+    ("an undo, and a newer one of another sync", UNDOING, [one("new", hour=6, digest=B, **UNDO | {"undoes": "else"})], None),
     ("another connection's", MINE, [one("new", hour=6, digest=B, connectionRef={"name": "shelby"})], None),
     ("one that is being deleted", MINE, [one("new", hour=6, digest=B, meta={"deletionTimestamp": stamp()})], None),
 ]  # fmt: skip

@@ -148,5 +148,17 @@ class RosterConnectionStatus(Observed):
     last_sync: Annotated[str, Field(max_length=253)] | None = None
     last_merged_time: datetime | None = None
     last_full_merged_time: datetime | None = None
+    last_pulled_time: datetime | None = Field(default=None, description="When the newest merged pull was pulled.")
+    last_undone_time: datetime | None = Field(
+        default=None,
+        description="When an undo was merged last. Until a pull from after it is merged, no policy approves a sync.",
+    )
     next_sync: datetime | None = Field(default=None, description="When the next automatic sync is made.")
     automatic: AutomaticStatus | None = None
+
+    @property
+    def undone(self) -> bool:
+        """An undo was merged, and no pull from after it."""
+        if self.last_undone_time is None:
+            return False
+        return self.last_pulled_time is None or self.last_pulled_time <= self.last_undone_time

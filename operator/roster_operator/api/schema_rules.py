@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from .connection import RosterConnectionSpec
-from .sync import FINAL, Phase, RosterSyncSpec
+from .sync import FINAL, Mode, Phase, RosterSyncSpec
 
 SOURCES = ("api", "csv")  # fields of RosterConnectionSpec of which exactly one is set
 MUTABLE_IN_SYNC = frozenset({"approved", "approvedPlan", "rejected", "stagedFor", "ttlAfterFinished"})
@@ -120,7 +120,21 @@ def sync_rules() -> list[Rule]:
         Rule(("spec", name), "duration(self) >= duration('1s')", f"{name} must be at least 1s")
         for name in ("stagedFor", "ttlAfterFinished")
     ]
-    return [*_immutable_spec(), *times, *_status_rules()]
+    return [*_immutable_spec(), *_undo_rules(), *times, *_status_rules()]
+
+
+def _undo_rules() -> Iterable[Rule]:
+    undo = f"self.mode == '{Mode.UNDO}'"
+    yield Rule(
+        ("spec",),
+        f"({undo}) == has(self.undoes)",
+        "undoes names the sync that is undone: it is needed with mode Undo, and only there",
+        ".undoes",
+    )
+    yield Rule(
+        ("spec",), f"{undo} || !has(self.undoConflicts)", "undoConflicts is for mode Undo only", ".undoConflicts"
+    )
+    yield Rule(("spec",), f"!({undo}) || !has(self.source)", "an undo reads no source", ".source")
 
 
 def _immutable_spec() -> Iterable[Rule]:

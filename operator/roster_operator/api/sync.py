@@ -18,10 +18,18 @@ SafeText = Annotated[str, Field(max_length=1024, pattern=r"^[ -~]*$")]
 
 
 class Mode(StrEnum):
-    """What is pulled."""
+    """What is pulled; with Undo nothing is."""
 
     FULL = "Full"
     DELTA = "Delta"
+    UNDO = "Undo"
+
+
+class UndoConflicts(StrEnum):
+    """What an undo does with records that something changed since."""
+
+    LEAVE = "Leave"
+    OVERWRITE = "Overwrite"
 
 
 class Phase(StrEnum):
@@ -78,7 +86,15 @@ class RosterSyncSpec(Model):
     mode: Mode = Field(
         default=Mode.FULL,
         description="Full: everything is pulled. Delta: what changed since the last merged sync; it removes only what "
-        "the source marks as tobedeleted.",
+        "the source marks as tobedeleted. Undo: nothing is pulled; the plan takes back what the sync in undoes did.",
+    )
+    undoes: Name | None = Field(
+        default=None, description="With mode Undo: the name of a merged sync of the same connection."
+    )
+    undo_conflicts: UndoConflicts | None = Field(
+        default=None,
+        description="With mode Undo, for records that something changed since. Leave (the default): they stay as they "
+        "are. Overwrite: they get the values from before the undone sync.",
     )
     source: SyncSource | None = Field(default=None, description="What to read, for connections with csv.upload.")
     approved: bool = Field(default=False, description="true merges the plan that status shows.")
@@ -99,6 +115,11 @@ class RosterSyncSpec(Model):
         default="720h",
         description="How long the object stays after it has ended. What Argo CD or Flux tracks is never deleted.",
     )
+
+    @property
+    def is_undo(self) -> bool:
+        """It takes back what another sync did, and pulls nothing."""
+        return self.mode is Mode.UNDO
 
 
 class EntityCounts(Observed):
@@ -134,10 +155,11 @@ class EntityCounts(Observed):
 
 class Removals(Observed):
     """Deactivations by cause. `explained`: the source marks them as tobedeleted; `outOfScope`: the connection's scope
-    no longer takes them; `unexplained`: they simply vanished."""
+    no longer takes them; `undone`: the sync that brought them is undone; `unexplained`: they simply vanished."""
 
     explained: int = 0
     out_of_scope: int = 0
+    undone: int = 0
     unexplained: int = 0
 
 

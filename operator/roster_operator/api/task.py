@@ -50,12 +50,15 @@ class Subject(Model):
 
 
 class SyncSubject(Model):
-    """The sync that a task is about. `uid` is the run's id in the database; `upload` the zip that it names."""
+    """The sync that a task is about. `uid` is the run's id in the database; `upload` the zip that it names; `undoes`
+    the name of the sync that it takes back, `overwrite` whether also where something changed since."""
 
     name: Annotated[str, Field(max_length=253)]
     uid: Annotated[str, Field(max_length=64)]
     mode: Mode = Mode.FULL
     upload: Digest | None = None
+    undoes: Annotated[str, Field(max_length=253)] | None = None
+    overwrite: bool = False
 
 
 class MergeOrder(Model):
@@ -81,7 +84,7 @@ class WorkerTask(Model):
     cluster: Annotated[str, Field(max_length=64)]  # uid of the kube-system namespace: tells two clusters apart
     tenant: Annotated[str, Field(max_length=128)]
     connection: Subject
-    spec: RosterConnectionSpec | None = None  # test and stage
+    spec: RosterConnectionSpec | None = None  # test and stage, but for an undo: it needs no source
     sync: SyncSubject | None = None  # stage, merge, discard
     attempt: Annotated[int, Field(ge=1)] = 1  # of the Job; fences a late pod of an earlier one
     limits: Limits = Field(default_factory=Limits)

@@ -12,7 +12,7 @@ The rules, in the order in which they are asked:
    second merge on; the first needs eyes.
 5. `approved: true` counts if it was set in a later generation than the one at which the plan was published.
 6. A plan that a schedule brought is approved by the connection's policy, where that is WithinLimits: never a first one,
-   and never one whose pull was not proved complete.
+   never one whose pull was not proved complete, and never while an undo waits or no pull from after it is merged.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Verdict(StrEnum):
     FIRST_NEEDS_REVIEW = "FirstSyncNeedsReview"
     PLAN_CHANGED = "PlanChanged"
     NOT_COMPLETE = "NotProvedComplete"
+    UNDO_STANDS = "UndoStands"
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,18 @@ class Judgement:
 
 
 def judge(
-    spec: RosterSyncSpec, generation: int, plan: PublishedPlan, *, policy: bool = False, standing: str | None = None
+    spec: RosterSyncSpec,
+    generation: int,
+    plan: PublishedPlan,
+    *,
+    policy: bool = False,
+    standing: str | None = None,
+    undo_stands: bool = False,
 ) -> Judgement:
     """Judge `plan` by `spec` as it stands at `generation`.
 
     `policy`: within limits, no person is needed. `standing`: the digest that the connection approves and that is not
-    spent.
+    spent. `undo_stands`: an undo is under way, or was merged since the last pull.
     """
     if spec.approved_plan is not None:
         if spec.approved_plan == plan.digest:
@@ -62,7 +69,7 @@ def judge(
     if plan.recomputed:
         return Judgement(Verdict.PLAN_CHANGED)
     if not spec.approved:
-        return _by_policy(plan) if policy else Judgement(Verdict.WAITS)
+        return _by_policy(plan, undo_stands=undo_stands) if policy else Judgement(Verdict.WAITS)
     if plan.in_advance:
         return Judgement(Verdict.FIRST_NEEDS_REVIEW) if plan.first else Judgement(Verdict.APPROVED, "inAdvance")
     if generation > plan.generation:
@@ -70,9 +77,11 @@ def judge(
     return Judgement(Verdict.WAITS)
 
 
-def _by_policy(plan: PublishedPlan) -> Judgement:
+def _by_policy(plan: PublishedPlan, *, undo_stands: bool) -> Judgement:
     if plan.first:
         return Judgement(Verdict.FIRST_NEEDS_REVIEW)
+    if undo_stands:
+        return Judgement(Verdict.UNDO_STANDS)
     return Judgement(Verdict.APPROVED, "policy") if plan.complete else Judgement(Verdict.NOT_COMPLETE)
 
 

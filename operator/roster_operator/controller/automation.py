@@ -42,9 +42,12 @@ class Automation:
     wake: datetime | None = None  # when the answer changes by itself
 
 
-def hold_of(spec: RosterConnectionSpec, now: datetime) -> Hold | None:
-    """Whether the connection is suspended, or in a pause."""
-    if spec.suspend:
+def hold_of(spec: RosterConnectionSpec, now: datetime, *, undo: bool = False) -> Hold | None:
+    """Whether the connection is suspended, or in a pause.
+
+    undo: the sync is one. Whoever saw a wrong merge suspends the connection first, so that does not hold the cure.
+    """
+    if spec.suspend and not undo:
         return Hold("Suspended", "The connection is suspended (spec.suspend).", None, staging=True)
     auto = spec.automatic_sync
     if auto is None:
@@ -103,6 +106,8 @@ def automation_of(connection: Connection, now: datetime, settings: Settings) -> 
     text = f"The next sync is made at {show_time(plan)}." if plan else "The last sync is due."
     if hold:
         text = f"{hold.message} Syncs are staged, and not merged. {text}"
+    if connection.status.undone:
+        text += " An undo was merged since the last pull: that sync waits for a person, whatever the policy."
     reason = "Rehearsing" if hold else SCHEDULED
     wake = min((moment for moment in (plan, hold.until if hold else None) if moment), default=None)
     mode = mode_of(connection, due, zone) if due else Mode.FULL
@@ -110,11 +115,11 @@ def automation_of(connection: Connection, now: datetime, settings: Settings) -> 
 
 
 def mode_of(connection: Connection, due: datetime, zone: ZoneInfo) -> Mode:
-    """Full, unless deltas are permitted, and a full pull was merged lately and since the last pause."""
+    """Full, unless deltas are permitted, and a full pull was merged lately, and since the last pause and undo."""
     auto, full = connection.spec.automatic_sync, connection.status.last_full_merged_time
     if auto is None or auto.full_every is None or full is None or connection.spec.api is None:
         return Mode.FULL
-    if due - full >= parse_duration(auto.full_every):
+    if connection.status.undone or due - full >= parse_duration(auto.full_every):
         return Mode.FULL
     ends = (_end(pause.to, zone) for pause in auto.pause)
     return Mode.FULL if any(full < end <= due for end in ends) else Mode.DELTA

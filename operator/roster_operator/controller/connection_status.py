@@ -178,20 +178,20 @@ def _tell_of_syncs(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs
         )
     if syncs:
         status.last_sync = max(syncs, key=lambda one: (one[1].created, one[0]))[0]
-    merged = [item.finished for _, item in syncs if item.phase is Phase.MERGED and item.digest and item.finished]
-    if merged:
-        status.last_merged_time = max([*merged, *([status.last_merged_time] if status.last_merged_time else [])])
-    full = [
-        item.finished
-        for _, item in syncs
-        if item.phase is Phase.MERGED and item.digest and item.finished and item.mode == Mode.FULL.value
-    ]
-    if full:
-        status.last_full_merged_time = max(
-            [*full, *([status.last_full_merged_time] if status.last_full_merged_time else [])]
-        )
+    done = [item for _, item in syncs if item.phase is Phase.MERGED and item.digest and item.finished]
+    undone = [item.finished for item in done if item.mode == Mode.UNDO.value]
+    status.last_undone_time = _latest(status.last_undone_time, *undone)
+    status.last_pulled_time = _latest(
+        status.last_pulled_time, *(item.pulled for item in done if item.mode != Mode.UNDO.value)
+    )
+    status.last_merged_time = _latest(
+        status.last_merged_time, *(item.finished for item in done if item.mode != Mode.UNDO.value)
+    )
+    status.last_full_merged_time = _latest(
+        status.last_full_merged_time, *(item.finished for item in done if item.mode == Mode.FULL.value)
+    )
     _spend(snapshot, status, syncs)
-    staged = [item.staged for _, item in syncs if item.staged]
+    staged = [item.staged for _, item in syncs if item.staged and item.mode != Mode.UNDO.value]
     ready = find(status.conditions, "Ready")
     if staged and ready and ready.status == "True" and status.last_test_time and max(staged) > status.last_test_time:
         # A good stage counts as a test.
@@ -200,6 +200,10 @@ def _tell_of_syncs(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs
         status.next_test_time = max(
             status.next_test_time or max(staged), (max(staged) + interval * 0.9).replace(microsecond=0)
         )
+
+
+def _latest(*moments: datetime | None) -> datetime | None:
+    return max((moment for moment in moments if moment), default=None)
 
 
 def _spend(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs: list[tuple[str, SyncRecord]]) -> None:

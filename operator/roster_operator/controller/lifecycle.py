@@ -35,7 +35,7 @@ class Fact(StrEnum):
     PINNED = "tenant and database are copied to status"
     UNPINNED = "they are not"
     CONNECTION_MISSING = "the connection does not exist"
-    CONNECTION_NOT_READY = "the connection's present spec has not been tested well"
+    CONNECTION_NOT_READY = "the connection's present spec has not been tested well, and the sync is a pull"
     SUSPENDED = "its connection is suspended"
     SKIPPED = "a pause in which nothing is pulled"
     PAUSED = "a pause: nothing is merged"
@@ -66,6 +66,7 @@ class Fact(StrEnum):
     BEYOND_LIMITS = "the plan is beyond limits"
     FIRST_NEEDS_REVIEW = "approved in advance, and nothing of the connection was merged before"
     SUPERSEDED = "a newer pull of the connection is staged"
+    UNDO_CAME = "an undo of the same sync was staged later; or, for a pull, one was merged since"
     EQUAL_PLAN = "an older sync waits with an equal plan, or merged it since"
     EXPIRED = "it has waited as long as it may"
     OUTLIVED = "it ended long enough ago, and nothing tracks it"
@@ -119,6 +120,7 @@ _WAITING = tuple(
         _row(state, {_F.APPROVED}, Step.APPROVE, Phase.MERGING, "Approved"),
         # Only what nobody approved is superseded, or expires.
         _row(state, {_F.SUPERSEDED}, Step.FINISH, Phase.SUPERSEDED, "NewerPull"),
+        _row(state, {_F.UNDO_CAME}, Step.FINISH, Phase.SUPERSEDED, "NewerUndo"),
         _row(state, {_F.EQUAL_PLAN}, Step.FINISH, Phase.SUPERSEDED, "EqualPlan"),
         _row(state, {_F.EXPIRED}, Step.FINISH, Phase.EXPIRED, "StagedForPassed"),
         _row(state, {_F.DIGEST_MISMATCH, _F.BEYOND_LIMITS}, Step.WAIT, Phase.BLOCKED, "DigestMismatch"),

@@ -74,6 +74,7 @@ class Snapshot:
     other_jobs: tuple[str, ...] = ()  # closing: Jobs of other steps that still exist
     slot: bool = True
     rival: Rival | None = None  # waiting: what makes it pointless
+    undo_stands: bool = False  # waiting: an undo is under way, or was merged since the last pull
     standing: str | None = None  # waiting: the digest that the connection approves and that is not spent
     approvers_verified: bool = False  # the API server itself vouches for the annotation approved-by
 
@@ -97,7 +98,14 @@ class Snapshot:
         """What the spec says about the plan."""
         if self.plan is None:
             return None
-        return judge(self.sync.spec, self.sync.meta.generation, self.plan, policy=self.policy, standing=self.standing)
+        return judge(
+            self.sync.spec,
+            self.sync.meta.generation,
+            self.plan,
+            policy=self.policy,
+            standing=self.standing,
+            undo_stands=self.undo_stands,
+        )
 
     @property
     def policy(self) -> bool:
@@ -115,7 +123,8 @@ class Snapshot:
     @property
     def hold(self) -> Hold | None:
         """Why nothing of this sync is begun now. A reason to ignore the pause does not lift a suspension."""
-        hold = hold_of(self.connection.spec, self.now) if self.connection else None
+        undo = self.sync.spec.is_undo
+        hold = hold_of(self.connection.spec, self.now, undo=undo) if self.connection else None
         return None if hold and hold.reason == "Paused" and self.sync.spec.ignore_pause else hold
 
 
@@ -192,11 +201,14 @@ def facts_of(snapshot: Snapshot, settings: Settings) -> frozenset[Fact]:
         Fact.PINNED: pinned,
         Fact.UNPINNED: not pinned,
         Fact.CONNECTION_MISSING: snapshot.connection is None,
-        Fact.CONNECTION_NOT_READY: snapshot.connection is not None and not snapshot.connection.tested,
+        Fact.CONNECTION_NOT_READY: snapshot.connection is not None
+        and not snapshot.connection.tested
+        and not sync.spec.is_undo,  # it needs no source
         Fact.AT_CAPACITY: not snapshot.slot,
         Fact.OTHER_JOBS_STAND: bool(snapshot.other_jobs),
         Fact.JOB_FOUND: snapshot.found,
-        Fact.SUPERSEDED: snapshot.rival is not None and not snapshot.rival.equal,
+        Fact.SUPERSEDED: snapshot.rival is not None and not snapshot.rival.equal and not snapshot.rival.undo,
+        Fact.UNDO_CAME: snapshot.rival is not None and not snapshot.rival.equal and snapshot.rival.undo,
         Fact.EQUAL_PLAN: snapshot.rival is not None and snapshot.rival.equal,
         Fact.EXPIRED: _passed(sync.expires, snapshot.now),
         Fact.OUTLIVED: _passed(sync.outlives, snapshot.now),

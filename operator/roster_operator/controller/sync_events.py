@@ -12,8 +12,10 @@ from .lifecycle import Decision, Step
 from .sync_status import approver_text
 
 
-def happenings(before: RosterSyncStatus, after: RosterSyncStatus, decision: Decision) -> Iterator[Happening]:
-    """What changed between two statuses, as Events."""
+def happenings(
+    before: RosterSyncStatus, after: RosterSyncStatus, decision: Decision, *, undo: bool = False
+) -> Iterator[Happening]:
+    """What changed between two statuses, as Events. undo: the sync is one."""
     if decision.step is Step.PUBLISH and after.plan:
         totals = after.plan.totals
         yield Happening(
@@ -27,7 +29,7 @@ def happenings(before: RosterSyncStatus, after: RosterSyncStatus, decision: Deci
         by = approver_text(after.approval)
         yield Happening("Approved", f"Plan {after.approval.digest}{by}, via {after.approval.via}.")
     if before.phase is not after.phase:
-        yield from _phase(after)
+        yield from _phase(after, undo=undo)
     if _approved_reason(after) == "DigestMismatch" != _approved_reason(before):
         yield Happening("DigestMismatch", _message(after, "Approved"), warning=True)
     if decision.step is Step.TELL and after.failure:
@@ -51,10 +53,10 @@ def give_up() -> Happening:
     )
 
 
-def _phase(after: RosterSyncStatus) -> Iterator[Happening]:
+def _phase(after: RosterSyncStatus, *, undo: bool) -> Iterator[Happening]:
     match after.phase:
         case Phase.STAGING:
-            yield Happening("Staging", "The source is pulled.")
+            yield Happening("Staging", "The undo is staged from the history." if undo else "The source is pulled.")
         case Phase.AWAITING_APPROVAL:
             yield Happening("AwaitingApproval", _message(after, "Approved") or "Waiting for a person.")
         case Phase.BLOCKED:

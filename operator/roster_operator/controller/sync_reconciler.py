@@ -25,7 +25,7 @@ from .observe import Order, Snapshot, deleted_before_merge, facts_of, is_closing
 from .queue import Key
 from .reading import patience, read_job
 from .results import GONE, JobKind, JobState
-from .siblings import rival_of, spends
+from .siblings import rival_of, spends, undo_stands
 from .sync_events import give_up, happenings
 from .sync_status import Effects, next_status
 from .tasks import database_secret, sync_task
@@ -82,7 +82,10 @@ async def _read(context: Context, sync: Sync) -> _Reading:
     if sync.status.phase in WAITING and not closing:
         siblings = await _siblings(context, sync)
         snapshot = replace(
-            snapshot, rival=rival_of(sync, siblings), standing=_standing(connection, siblings) if connection else None
+            snapshot,
+            rival=rival_of(sync, siblings),
+            standing=_standing(connection, siblings) if connection else None,
+            undo_stands=connection is not None and undo_stands(connection.status, siblings),
         )
     return _Reading(snapshot, job_body)
 
@@ -273,7 +276,7 @@ class _Act:
             log.info("sync %s/%s: %s -> %s", meta.namespace, meta.name, before.phase, after.phase)
             if after.phase is Phase.FAILED and after.failure:
                 self._context.metrics.count_failure(after.failure.reason)
-        for happening in happenings(before, after, decision):
+        for happening in happenings(before, after, decision, undo=self._sync.spec.is_undo):
             await self._context.recorder.record(SYNC, self._sync.meta, happening)
 
     def _look_again(self) -> float | None:

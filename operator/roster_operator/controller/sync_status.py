@@ -8,12 +8,23 @@ from dataclasses import dataclass
 from roster_operator.api.connection import DatabaseRef, find
 from roster_operator.api.kinds import APPROVED_BY
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import FINAL, WAITING, Approval, Failure, JobRef, Phase, PublishedPlan, RosterSyncStatus
+from roster_operator.api.sync import (
+    FINAL,
+    WAITING,
+    Approval,
+    Failure,
+    JobRef,
+    Phase,
+    PublishedPlan,
+    RosterSyncStatus,
+    UndoConflicts,
+)
 from roster_operator.api.task import Outcome
 
 from .approval import Verdict
 from .conditions import Wanted, plain, settle
 from .lifecycle import Decision, State, Step
+from .objects import Sync
 from .observe import MERGE_UNKNOWN, Snapshot
 from .results import JobKind
 
@@ -137,7 +148,7 @@ def _merge_unknown(snapshot: Snapshot) -> Failure:
 def _conditions(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus, effects: Effects) -> Iterator[Wanted]:
     yield from _staged(snapshot, decision, status, effects)
     if status.plan:
-        yield _valid(status.plan, status)
+        yield _undoes(status.plan, snapshot.sync, status) if snapshot.sync.spec.is_undo else _valid(status.plan, status)
         yield _within_limits(status.plan)
     yield from _approved(snapshot, status)
     yield from _end(snapshot, decision, status)
@@ -145,14 +156,17 @@ def _conditions(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus
 
 def _staged(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus, effects: Effects) -> Iterator[Wanted]:
     if status.plan:
-        yield Wanted("Staged", True, "Staged", "The pull is staged and planned; nothing of it is merged by itself.")
+        what = "undo" if snapshot.sync.spec.is_undo else "pull"
+        yield Wanted("Staged", True, "Staged", f"The {what} is staged and planned; nothing of it is merged by itself.")
     elif _is_discarded(snapshot, status):
         yield Wanted("Staged", False, *_discarding(snapshot))
     elif status.phase is Phase.PENDING:
         reason, text = _pending(snapshot, decision, effects)
         yield Wanted("Staged", False, reason, text)
     elif status.phase is Phase.STAGING:
-        reason, text = _running(snapshot, "The source is pulled and planned", "Staging")
+        undo = snapshot.sync.spec.is_undo
+        what = "The history is read and turned round" if undo else "The source is pulled and planned"
+        reason, text = _running(snapshot, what, "Staging")
         yield Wanted("Staged", False, reason, text)
     elif status.phase is Phase.FAILED and status.failure:
         yield Wanted("Staged", False, status.failure.reason, status.failure.message)
@@ -213,6 +227,21 @@ def _valid(plan: PublishedPlan, status: RosterSyncStatus) -> Wanted:
             "Valid", True, "WithIssues", f"{invalid:,} records are skipped ({kinds}); merged rows stay as they are."
         )
     return Wanted("Valid", True, "Valid", f"Every record is valid, and the pull is complete.{_odd(plan)}")
+
+
+def _undoes(plan: PublishedPlan, sync: Sync, status: RosterSyncStatus) -> Wanted:
+    """What of the other sync's work is taken back, and what is not."""
+    what = f"{plan.totals.received:,} records were changed by {sync.spec.undoes}"
+    conflicts, gone = (
+        sum(issue.count for issue in status.issues if issue.code == code) for code in ("UndoConflict", "UndoRecordGone")
+    )
+    if not conflicts and not gone:
+        return Wanted("Valid", True, "Valid", f"{what}, and nothing else has changed them since.{_odd(plan)}")
+    overwrite = sync.spec.undo_conflicts is UndoConflicts.OVERWRITE
+    then = "get the older values all the same" if overwrite else "stay as they are (undoConflicts: Leave)"
+    text = f"{what}. {conflicts:,} were changed again since and {then}" if conflicts else what
+    lost = f"; {gone:,} are gone and cannot come back" if gone else ""
+    return Wanted("Valid", True, "WithConflicts" if conflicts else "WithIssues", f"{text}{lost}.")
 
 
 def _kept(plan: PublishedPlan) -> str:
@@ -301,6 +330,11 @@ def _what_is_needed(verdict: Verdict, plan: PublishedPlan, snapshot: Snapshot) -
                 "The connection approves plans within limits by itself, but not of a pull that could not be proved "
                 f"complete. Review it, then set approvedPlan: {plan.digest}, or wait for the next pull."
             )
+        case Verdict.UNDO_STANDS:
+            return (
+                "An undo waits, or was merged since the last pull, and this plan may bring back what it takes away: "
+                f"the connection's policy does not approve it. Review it, then set approvedPlan: {plan.digest}."
+            )
         case _:
             return f"Waiting for a person: approved: true, approvedPlan: {plan.digest}, or rejected."
 
@@ -324,6 +358,8 @@ def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> It
             text = (
                 "A sync of this name was merged before: nothing was pulled."
                 if again
+                else _undone_text(snapshot)
+                if snapshot.sync.spec.is_undo
                 else "The approved plan is merged."
             )
             yield Wanted("Complete", True, "AlreadyMerged" if again else "Merged", text)
@@ -358,9 +394,27 @@ def _gone_by(snapshot: Snapshot, decision: Decision, phase: Phase) -> Wanted:
         )
     else:
         rival = snapshot.rival.name if snapshot.rival else "another"
-        what = "has the same plan" if decision.row.reason == "EqualPlan" else "was pulled later"
-        text = f"RosterSync {rival} {what}: decide on that one. What was staged here is discarded."
+        text = f"{_overtaken(snapshot, decision.row.reason, rival)} What was staged here is discarded."
     return Wanted(phase.value, True, decision.row.reason, text)
+
+
+def _overtaken(snapshot: Snapshot, reason: str, rival: str) -> str:
+    match reason:
+        case "EqualPlan":
+            return f"RosterSync {rival} has the same plan: decide on that one."
+        case "NewerUndo" if snapshot.sync.spec.is_undo:
+            return f"RosterSync {rival} undoes the same sync and was staged later: decide on that one."
+        case "NewerUndo":
+            return f"RosterSync {rival} has undone a merge since this was pulled. Create another RosterSync."
+        case _:
+            return f"RosterSync {rival} was pulled later: decide on that one."
+
+
+def _undone_text(snapshot: Snapshot) -> str:
+    return (
+        f"What {snapshot.sync.spec.undoes} did is taken back. The next pull brings again whatever the source still "
+        "says: it waits for a person, and a delta reads everything."
+    )
 
 
 def _was_merged_before(snapshot: Snapshot, status: RosterSyncStatus) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roster_operator.api.limits import Limits
-from roster_operator.api.sync import Approval
+from roster_operator.api.sync import Approval, UndoConflicts
 from roster_operator.api.task import MergeOrder, Step, Subject, SyncSubject, WorkerTask
 
 from .approval import has_approval
@@ -27,8 +27,16 @@ def sync_task(
         cluster=cluster,
         tenant=sync.status.tenant or "",
         connection=subject,
-        spec=connection.spec if connection and step is Step.STAGE else None,
-        sync=SyncSubject(name=sync.meta.name, uid=sync.meta.uid, mode=sync.spec.mode, upload=_upload(sync)),
+        # An undo reads no source, so its Job gets nothing of it, the Secret neither.
+        spec=connection.spec if connection and step is Step.STAGE and not sync.spec.is_undo else None,
+        sync=SyncSubject(
+            name=sync.meta.name,
+            uid=sync.meta.uid,
+            mode=sync.spec.mode,
+            upload=_upload(sync),
+            undoes=sync.spec.undoes,
+            overwrite=sync.spec.undo_conflicts is UndoConflicts.OVERWRITE,
+        ),
         attempt=attempt,
         limits=limits,
         order=_order(sync.status.approval) if step is Step.MERGE and sync.status.approval else None,

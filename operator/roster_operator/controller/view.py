@@ -52,6 +52,7 @@ class SyncRecord:
     settled: bool  # final, and nothing is left to do
     outlives: datetime | None  # settled: from when on it may be deleted
     mode: str = "Full"
+    pulled: datetime | None = None
     via: str = ""  # how it was approved
     scheduled_by: str | None = None  # the uid of the connection whose schedule made it
     version: str = field(default="", compare=False)
@@ -212,6 +213,7 @@ def _sync(body: Body) -> SyncRecord:
         created=parse_time(meta["creationTimestamp"]),
         waiting_since=(approved.last_transition_time if approved else status.times.staged) if waits else None,
         staged=status.times.staged,
+        pulled=status.times.pulled,
         finished=status.times.finished,
         digest=plan.digest if plan else None,
         summary=_summary(status) if waits else "",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -39,6 +39,15 @@ class Staged:
 @dataclass(frozen=True)
 class AlreadyMerged:
     """The sync's name was merged before; nothing was pulled."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a stage is sealed with: the facts of each entity, who may lose records, and the version that was spoken."""
+
+    pull: dict[str, Any]
+    removable: list[str] = field(default_factory=list[str])
+    version: str | None = None
 
 
 def answer_before(conn: psycopg.Connection, name: RunName, limits: Limits) -> Staged | None:
@@ -75,8 +84,8 @@ def stage(
     Raises OneRosterError, StoreError; then nothing is staged, and the database keeps the reason.
     """
     version = source.version
-    opened = Stage(conn, name, attempt)
-    try:
+
+    def pull_and_judge(opened: Stage) -> Filled:
         if origin is not None:
             origins.record(conn, opened, origin)
         with _without_garbage_collection():
@@ -91,7 +100,19 @@ def stage(
                 removable=may_lose,
                 delta=[entity for entity, pull in judged.items() if pull.delta],
             )
-        opened.seal(version, {entity: pull.to_dict() for entity, pull in judged.items()}, may_lose)
+        return Filled({entity: pull.to_dict() for entity, pull in judged.items()}, may_lose, version)
+
+    return planned(conn, name, attempt, limits, pull_and_judge)
+
+
+def planned(
+    conn: psycopg.Connection, name: RunName, attempt: int, limits: Limits, fill: Callable[[Stage], Filled]
+) -> Staged:
+    """Open a stage, have it filled, seal it, and compute its plan. Where anything is raised, nothing stays staged."""
+    opened = Stage(conn, name, attempt)
+    try:
+        filled = fill(opened)
+        opened.seal(filled.version, filled.pull, filled.removable)
         run = runs.get(conn, name.run)
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
@@ -106,7 +127,7 @@ def stage(
         if ended is not None and isinstance(error, (StoreError, psycopg.Error)):
             raise ended from None
         raise
-    return Staged(plan, beyond(plan, limits), version)
+    return Staged(plan, beyond(plan, limits), filled.version)
 
 
 def _taken_away(conn: psycopg.Connection, opened: Stage) -> StoreError | None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import EntityCounts, FieldChanges, IssueCount, PlanSummary, Removals
+from roster_operator.api.sync import EntityCounts, FieldChanges, IssueCount, Mode, PlanSummary, Removals
 from roster_operator.api.task import (
     DATABASE_SECRET_PATH,
     MERGE_URL_KEY,
@@ -23,7 +23,7 @@ from roster_operator.api.task import (
     WorkerSummary,
     WorkerTask,
 )
-from roster_operator.store import runs
+from roster_operator.store import runs, undo
 from roster_operator.store.database import connect
 from roster_operator.store.errors import AlreadyStagedError
 from roster_operator.store.merge import PlanChanged, merge
@@ -40,6 +40,7 @@ from .progress import ProgressLines
 from .sources import open_for_test
 from .stage import AlreadyMerged, Staged, answer_before
 from .staging import stage_connection
+from .undo import stage_undo
 
 T = TypeVar("T")
 
@@ -74,27 +75,15 @@ def _test(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
 
 
 def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
-    spec = _given(task.spec, "spec")
     name = run_name(task)
     with connect(MountedSecret(database, _database_secret(task)).need(STAGE_URL_KEY)) as conn:
         _claim(conn, task)
-        runs.set_retention(conn, spec.retention.remove_after_days, spec.retention.history_days)
         result: Staged | AlreadyMerged | None = answer_before(conn, name, task.limits)
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
         if result is None:
             try:
-                result = stage_connection(
-                    conn,
-                    name,
-                    spec,
-                    mounted_source_secret(sis, spec.secret()),
-                    task.policy,
-                    attempt=task.attempt,
-                    limits=task.limits,
-                    progress=ProgressLines(),
-                    upload=task.sync.upload if task.sync else None,
-                )
+                result = _undo(conn, name, task) if name.mode == Mode.UNDO else _pull(conn, name, task, sis)
             except AlreadyStagedError:
                 result = answer_before(conn, name, task.limits)
         version = runs.data_version(conn)
@@ -109,6 +98,28 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     summary.version = staged.version
     summary.counts = {entity: counts.received for entity, counts in staged.plan.entities.items()}
     return summary
+
+
+def _pull(conn: psycopg.Connection, name: RunName, task: WorkerTask, sis: Path) -> Staged:
+    spec = _given(task.spec, "spec")
+    runs.set_retention(conn, spec.retention.remove_after_days, spec.retention.history_days)
+    return stage_connection(
+        conn,
+        name,
+        spec,
+        mounted_source_secret(sis, spec.secret()),
+        task.policy,
+        attempt=task.attempt,
+        limits=task.limits,
+        progress=ProgressLines(),
+        upload=task.sync.upload if task.sync else None,
+    )
+
+
+def _undo(conn: psycopg.Connection, name: RunName, task: WorkerTask) -> Staged:
+    sync = _given(task.sync, "sync")
+    undone = undo.find(conn, name.namespace, _given(sync.undoes, "undoes"))
+    return stage_undo(conn, name, undone, attempt=task.attempt, limits=task.limits, overwrite=sync.overwrite)
 
 
 def _merge(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
@@ -168,6 +179,7 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
         },
         removals=Removals(
             explained=sum(counts.tobedeleted for counts in plan.entities.values()),
+            undone=sum(counts.undone for counts in plan.entities.values()),
             out_of_scope=sum(counts.out_of_scope for counts in plan.entities.values()),
             unexplained=sum(counts.vanished for counts in plan.entities.values()),
         ),
