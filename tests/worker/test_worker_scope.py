@@ -225,7 +225,7 @@ def test_terms_that_are_over_fall_out_with_their_unchanged_classes(world: World,
     wanted = taken(with_past, session=lambda i: i != past.sourced_id)
     pulls = world.roster.one("select pull from roster.sync_run where run = %s", name.run)
     assert {pull["staged"] for pull in pulls.values()} == {0}  # not one record was decoded
-    assert staged.plan.entities["classes"].out_of_scope == 5
+    assert staged.plan.entities["classes"].concluded == 5  # they fell out of scope because they had ended
     assert staged.plan.entities["classes"].left_out == 5
     world.merge(name, staged.plan.digest)
     assert active(world) == wanted

@@ -154,10 +154,14 @@ class EntityCounts(Observed):
 
 
 class Removals(Observed):
-    """Deactivations by cause. `explained`: the source marks them as tobedeleted; `outOfScope`: the connection's scope
-    no longer takes them; `undone`: the sync that brought them is undone; `unexplained`: they simply vanished."""
+    """Deactivations by cause. `explained`: the source marks them as tobedeleted; `concluded`: they had ended by their
+    own dates or those of their terms, and no limit counts them; `schoolClosed`: their school is gone; `outOfScope`: the
+    connection's scope no longer takes them; `undone`: the sync that brought them is undone; `unexplained`: they simply
+    vanished."""
 
     explained: int = 0
+    concluded: int = 0
+    school_closed: int = 0
     out_of_scope: int = 0
     undone: int = 0
     unexplained: int = 0

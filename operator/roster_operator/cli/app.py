@@ -190,7 +190,8 @@ def review(
     database: Database = None,
     entity: Annotated[str | None, typer.Option(help=f"List the changes of one entity: {', '.join(BY_ENTITY)}.")] = None,
     action: Annotated[
-        str | None, typer.Option(help="Only create, update, reactivate, tobedeleted or vanished.")
+        str | None,
+        typer.Option(help="Only one action: create, vanished… (docs/how-to/limits.md)."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many records.")] = 20,
     namespace: Namespace = None,

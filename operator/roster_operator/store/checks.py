@@ -13,8 +13,8 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import conflicts, runs
-from . import plan as plans
+from . import removals, runs
+from .removals import VALID_STAGED, Removals, names
 from .tables import BY_ENTITY, TABLES, Table
 
 SCHOOLS_KEPT = 20
@@ -39,13 +39,12 @@ _COLUMNS: dict[str, LiteralString] = {
 
 _RESULT = (
     "{name} as materialized (select {staged_columns} from {stage} s where s.status = 'active' and "
-    + plans.VALID_STAGED
+    + VALID_STAGED
     + " union all select {merged_columns} from {merged} m where m.tenant = {tenant} and m.status = 'active'"
     " and not exists (select from {stage} s where s.sourced_id = m.sourced_id and s.status = 'active' and "
-    + plans.VALID_STAGED
+    + VALID_STAGED
     + ") and not exists (select from ({gone}) g where g.sourced_id = m.sourced_id))"
 )
-_GONE_FROM: LiteralString = "select m.sourced_id from {merged} m where "
 
 _FACTS: LiteralString = (
     # The enrollments are many: two passes over them answer everything that is asked.
@@ -200,17 +199,19 @@ def pulled_entities(run: runs.Run) -> set[str]:
     return {entity for entity, facts in (run.pull or {}).items() if facts.get("pulled")}
 
 
-def run(conn: psycopg.Connection, run: runs.Run) -> list[dict[str, Any]]:
+def run(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None) -> list[dict[str, Any]]:
     """The findings on a sealed run, most frequent first: {code, entity, count, schools: [{school, count}]}.
+
+    hold: as the plan was computed.
 
     `schools` are the SCHOOLS_KEPT with the most; their ids stay in the database. Reads only.
     """
     pulled = pulled_entities(run)
     if not pulled:
         return []
-    tenant = runs.session_tenant(conn)
-    parts = sql.SQL(", ").join([*(_result(run, table, tenant) for table in TABLES), sql.SQL(_FACTS)])
-    found = sql.SQL(" union all ").join(list(_questions(run, tenant, pulled)))
+    gone = removals.of(conn, run, hold=hold)
+    parts = sql.SQL(", ").join([*(_result(gone, table) for table in TABLES), sql.SQL(_FACTS)])
+    found = sql.SQL(" union all ").join(list(_questions(run, gone.tenant, pulled)))
     query = sql.SQL("with recursive {} {}").format(parts, found)
     with conn.transaction():
         conn.execute("select set_config('work_mem', %s, true)", (_WORK_MEM,))
@@ -221,21 +222,12 @@ def run(conn: psycopg.Connection, run: runs.Run) -> list[dict[str, Any]]:
     return _counted(rows)
 
 
-def _result(run: runs.Run, table: Table, tenant: str) -> sql.Composable:
-    names = plans.names(run, table, tenant)
-    facts = (run.pull or {}).get(table.entity, {})
-    gone: list[LiteralString] = [_GONE_FROM + plans.SCOPED_OUT]
-    if run.mode == conflicts.UNDO:
-        gone.append(_GONE_FROM + plans.TAKEN_BACK)
-    if table.entity in run.removable:
-        gone.append(_GONE_FROM + plans.MARKED)
-        if facts.get("pulled") and not facts.get("delta"):
-            gone.append(_GONE_FROM + plans.VANISHED)
+def _result(gone: Removals, table: Table) -> sql.Composable:
     columns = _COLUMNS[table.name]
     return sql.SQL(_RESULT).format(
-        **names,
+        **names(gone.run, table, gone.tenant),
         name=sql.Identifier(table.name),
-        gone=sql.SQL(" union all ").join([sql.SQL(each).format(**names) for each in gone]),
+        gone=gone.gone(table),
         staged_columns=sql.SQL(columns).format(r=sql.Identifier("s")),
         merged_columns=sql.SQL(columns).format(r=sql.Identifier("m")),
     )
@@ -257,7 +249,7 @@ def _questions(run: runs.Run, tenant: str, pulled: set[str]) -> Iterator[sql.Com
                 rows=sql.SQL(link.rows),
                 target=sql.Identifier(target.name),
                 target_entity=sql.Literal(link.target),
-                scoped_out=plans.names(run, target, tenant)["scoped_out"],
+                scoped_out=names(run, target, tenant)["scoped_out"],
             )
             yield sql.SQL(question).format(
                 code=sql.Literal("DanglingReference"), entity=sql.Literal(link.entity), findings=findings

@@ -12,9 +12,10 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import conflicts, findings, runs
+from . import conflicts, findings, removals, runs
 from . import plan as plans
 from .errors import DiscardedError, NotStagedError, StoreError
+from .removals import VALID_STAGED, Removals, names
 from .tables import TABLES, Table
 
 _LOCK_WAIT = "60s"
@@ -41,7 +42,7 @@ class PlanChanged:
 
 _CHANGED = (
     " from {stage} s where m.tenant = {tenant} and m.sourced_id = s.sourced_id and s.status = 'active'"
-    " and m.source = 'SIS' and (m.status = 'inactive' or m.row_hash <> s.row_hash) and " + plans.VALID_STAGED
+    " and m.source = 'SIS' and (m.status = 'inactive' or m.row_hash <> s.row_hash) and " + VALID_STAGED
 )
 _LOG = (
     "insert into roster.change_log (tenant, data_version, run, entity, action, sourced_id, old)"
@@ -61,10 +62,10 @@ _TOUCH = (
     "update {merged} m set raw_hash = s.raw_hash, date_last_modified = s.date_last_modified from {stage} s"
     " where m.tenant = {tenant} and m.sourced_id = s.sourced_id and m.source = 'SIS' and m.status = 'active'"
     " and s.status = 'active' and m.row_hash = s.row_hash and m.raw_hash is distinct from s.raw_hash"
-    " and " + plans.VALID_STAGED
+    " and " + VALID_STAGED
 )
 _NEW = (
-    " from {stage} s where s.status = 'active' and " + plans.VALID_STAGED + " and not exists (select from {merged} m"
+    " from {stage} s where s.status = 'active' and " + VALID_STAGED + " and not exists (select from {merged} m"
     " where m.tenant = {tenant} and m.sourced_id = s.sourced_id)"
 )
 _LOG_NEW = _LOG + "'create', s.sourced_id, null" + _NEW
@@ -72,17 +73,20 @@ _INSERT = (
     "insert into {merged} (tenant, sourced_id, {columns}, raw_hash, row_hash, first_seen, last_changed)"
     " select {tenant}, s.sourced_id, {staged_columns}, s.raw_hash, s.row_hash, now(), now()" + _NEW
 )
-_LOG_GONE = _LOG + "{cause}, m.sourced_id, to_jsonb(m) from {merged} m where "
-_DEACTIVATE = (
-    "update {merged} m set status = 'inactive', inactive_cause = {cause}, inactive_since = now(), last_changed = now()"
-    " where "
+_LOG_GONE = _LOG + "g.cause, g.sourced_id, to_jsonb(g.m) from ({gone}) g"
+# What goes, and why, was just written down; the conditions are not asked again.
+_DEACTIVATE: LiteralString = (
+    "update {merged} m set status = 'inactive', inactive_cause = l.action, inactive_since = now(), last_changed = now()"
+    " from roster.change_log l where l.tenant = {tenant} and l.data_version = {version} and l.entity = {entity}"
+    " and l.action in ('tobedeleted', 'vanished', 'outOfScope', 'concluded', 'schoolClosed')"
+    " and m.tenant = {tenant} and m.sourced_id = l.sourced_id and m.status = 'active'"
 )
 # What goes back to being inactive is as it was then, cause and time too.
 _TAKE_BACK = (
     "update {merged} m set ({columns}, raw_hash, row_hash, status, inactive_cause, inactive_since, last_changed) ="
     " row({staged_columns}, null, s.row_hash, 'inactive', coalesce(u.inactive_cause, 'undone'),"
     " coalesce(u.inactive_since, now()), now()) from {stage} s join {undo} u on u.entity = {entity}"
-    " and u.sourced_id = s.sourced_id where m.sourced_id = s.sourced_id and " + plans.TAKEN_BACK
+    " and u.sourced_id = s.sourced_id where m.sourced_id = s.sourced_id and " + removals.GOING[removals.UNDONE]
 )
 
 
@@ -104,6 +108,7 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
         if run.state == "Merged":
             return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
         before = plans.Plan.from_run(run)
+        gone = removals.of(conn, run)
         plan = replace(plans.compute(conn, run), checks=before.checks, profile=before.profile)
         if plan.digest != digest:
             if plan.digest != run.digest:
@@ -115,7 +120,7 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
             return PlanChanged(plan)
         version = plan.base_version + 1
         for table in TABLES:
-            _apply(conn, run, table, tenant, version, plan.entities[table.entity])
+            _apply(conn, gone, table, version, plan.entities[table.entity])
         if run.mode == conflicts.UNDO:
             conn.execute("select roster.undo_access(%s)", (run.run,))
         row = conn.execute(
@@ -135,14 +140,12 @@ def _stale(entity: plans.EntityPlan) -> bool:
     return entity.create + entity.update >= _ANALYZE_ROWS + _ANALYZE_SHARE * entity.active
 
 
-def _apply(
-    conn: psycopg.Connection, run: runs.Run, table: Table, tenant: str, version: int, expected: plans.EntityPlan
-) -> None:
+def _apply(conn: psycopg.Connection, gone: Removals, table: Table, version: int, expected: plans.EntityPlan) -> None:
     """One entity's statements. What they change must be what the plan counted."""
     given = {
-        **plans.names(run, table, tenant),
+        **names(gone.run, table, gone.tenant),
         "version": sql.Literal(version),
-        "run": sql.Literal(run.run),
+        "run": sql.Literal(gone.run.run),
         "columns": sql.SQL(", ").join(map(sql.Identifier, table.column_names)),
         "staged_columns": sql.SQL(", ").join(sql.Identifier("s", name) for name in table.column_names),
     }
@@ -150,21 +153,13 @@ def _apply(
     def do(statement: LiteralString, **more: sql.Composable) -> int:
         return conn.execute(sql.SQL(statement).format(**given, **more)).rowcount
 
-    removable = table.entity in run.removable
     done: dict[str, tuple[int, int]] = {}
     # Removals first: a later statement must not see a row that this merge has just changed.
-    removals: tuple[tuple[str, LiteralString, int], ...] = (
-        (plans.OUT_OF_SCOPE, plans.SCOPED_OUT, expected.out_of_scope),
-        ("tobedeleted", plans.MARKED, expected.tobedeleted if removable else 0),
-        ("vanished", plans.VANISHED, expected.vanished if removable else 0),
-    )
-    for cause, condition, count in removals:
-        if count:
-            do(_LOG_GONE + condition, cause=sql.Literal(cause))
-            done[cause] = (do(_DEACTIVATE + condition, cause=sql.Literal(cause)), count)
+    if expected.deactivate:
+        do(_LOG_GONE, gone=gone.gone(table))
+        done["removals"] = (do(_DEACTIVATE), expected.deactivate - expected.undone)
     if expected.undone:
-        do(_LOG_GONE + plans.TAKEN_BACK, cause=sql.Literal(plans.UNDONE))
-        done[plans.UNDONE] = (do(_TAKE_BACK), expected.undone)
+        done[removals.UNDONE] = (do(_TAKE_BACK), expected.undone)
     # What was deactivated a moment ago is inactive now, but is never staged as active: the updates pass it by.
     if expected.update or expected.reactivate:
         do(_LOG_CHANGED)

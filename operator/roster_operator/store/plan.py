@@ -12,22 +12,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
-from . import conflicts, runs
+from . import conflicts, removals, runs
+from .removals import VALID_STAGED, Removals, names
 from .stage import stage_table
 from .tables import TABLES, Table
 
 ENCODING = "roster-plan/1"
-# What only a pull that is proved complete may remove. A record that is out of scope was shown, or follows from one that
-# was, or its entity is not taken at all: that is certain whatever else the pull missed, so it needs no proof.
-REMOVALS = ("tobedeleted", "vanished")
-OUT_OF_SCOPE = "outOfScope"
-# A record that an undo makes inactive, or inactive again.
-UNDONE = "undone"
 
 
 @dataclass(frozen=True)
@@ -42,16 +37,24 @@ class EntityPlan:
     vanished: int = 0  # deactivated because the source no longer shows them
     out_of_scope: int = 0  # deactivated because they fell out of what is taken
     undone: int = 0  # deactivated because the sync that brought them is undone
+    concluded: int = 0  # deactivated, and had ended by themselves
+    school_closed: int = 0  # deactivated with their school
     left_out: int = 0  # records that the source showed and that are out of scope
     unchanged: int = 0
     invalid: int = 0
     withheld: int = 0  # would be deactivated, had the pull been proved complete
+    held: int = 0  # would be deactivated, but removals wait because of a limit
     active: int = 0  # merged before
 
     @property
     def deactivate(self) -> int:
         """All removals."""
-        return self.tobedeleted + self.vanished + self.out_of_scope + self.undone
+        return self.losses + self.concluded
+
+    @property
+    def losses(self) -> int:
+        """Removals but those that had ended by themselves: what limits are about."""
+        return self.tobedeleted + self.vanished + self.out_of_scope + self.undone + self.school_closed
 
 
 @dataclass(frozen=True)
@@ -105,22 +108,6 @@ class Plan:
         )
 
 
-def names(run: runs.Run, table: Table, tenant: str) -> dict[str, sql.Composable]:
-    """The names that the statements below are written with."""
-    given: dict[str, sql.Composable] = {
-        "merged": sql.Identifier("roster", table.name),
-        "stage": stage_table(tenant, run.run, run.token, table.name),
-        "issue": stage_table(tenant, run.run, run.token, "issue"),
-        "unseen": stage_table(tenant, run.run, run.token, "unseen"),
-        "scoped_out": stage_table(tenant, run.run, run.token, "scoped_out"),
-        "undo": stage_table(tenant, run.run, run.token, "undo"),
-        "started": sql.Literal(run.started_at),
-        "entity": sql.Literal(table.entity),
-        "tenant": sql.Literal(tenant),
-    }
-    return given | {"issue": conflicts.issues(given)} if run.mode == conflicts.UNDO else given
-
-
 def issues_of(run: runs.Run, tenant: str) -> sql.Composable:
     """The issues of all entities, to stand in a statement as a table of (entity, sourced_id, code, severity, field)."""
     if run.mode != conflicts.UNDO:
@@ -129,108 +116,89 @@ def issues_of(run: runs.Run, tenant: str) -> sql.Composable:
     return sql.SQL("({})").format(sql.SQL(" union all ").join(each))
 
 
-# A record with an error is skipped, and its merged row stays as it was.
-SKIPPED = "exists (select from {issue} i where i.entity = {entity} and i.severity = 'error' and i.sourced_id = {id})"
-VALID_STAGED = "not " + SKIPPED.replace("{id}", "s.sourced_id")
-# Merged rows that the source marks as deleted.
-MARKED = (
-    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS' and exists (select from {stage} s"
-    " where s.sourced_id = m.sourced_id and s.status = 'tobedeleted' and " + VALID_STAGED + ")"
-)
-_IN_SCOPED_OUT = "exists (select from {scoped_out} o where o.entity = {entity} and o.sourced_id = m.sourced_id)"
-# Merged rows that are out of scope now.
-SCOPED_OUT = (
-    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS' and "
-    + _IN_SCOPED_OUT
-    + " and not "
-    + SKIPPED.replace("{id}", "m.sourced_id")
-)
-# Merged rows that an undo makes inactive.
-TAKEN_BACK = (
-    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS' and exists (select from {stage} s"
-    " where s.sourced_id = m.sourced_id and s.status = 'undone' and " + VALID_STAGED + ")"
-)
-# Merged rows that the source did not show: not seen byte for byte, and not staged under their key either.
-VANISHED = (
-    "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS'"
-    # A row without a hash was never seen by it. One join for both: with an OR PostgreSQL would read all unseen hashes
-    # again for each row, where there are too many for its work_mem.
-    " and exists (select from (select true as hashed, u.raw_hash from {unseen} u where u.entity = {entity}"
-    " union all select false, 0) u where u.hashed = (m.raw_hash is not null) and u.raw_hash = coalesce(m.raw_hash, 0))"
-    # One whose hash was cleared since the pull began may well have been shown by it.
-    " and (m.raw_hash is not null or m.last_changed < {started})"
-    " and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
-    " and not " + SKIPPED.replace("{id}", "m.sourced_id") + " and not " + _IN_SCOPED_OUT
-)
-
 _EFFECTS = (
     "copy (select e.action, e.sourced_id, e.row_hash from ("
     " select case"
     "   when m.source = 'Manual' then null"
-    "   when s.status = 'tobedeleted' then case when m.status = 'active' then 'tobedeleted' end"
+    "   when s.status = 'tobedeleted' then case when m.status = 'active' then {marked} end"
     "   when s.status = 'undone' then case when m.status = 'active' then 'undone' end"
     "   when m.sourced_id is null then 'create'"
     "   when m.status = 'inactive' then 'reactivate'"
     "   when m.row_hash <> s.row_hash then 'update'"
     "  end as action, s.sourced_id, case when s.status <> 'tobedeleted' then encode(s.row_hash, 'hex') end as row_hash"
     " from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
-    " where " + VALID_STAGED + " union all "
-    " select 'vanished', m.sourced_id, null from {merged} m where {pulled} and " + VANISHED + " union all "
-    " select 'outOfScope', m.sourced_id, null from {merged} m where " + SCOPED_OUT + ") e"
+    " where " + VALID_STAGED + "{others}) e"
     ' where e.action is not null order by e.sourced_id collate "C") to stdout'
 )
 
 
+_OTHERS: LiteralString = " union all select {cause}, m.sourced_id, null from {merged} m where {condition}"
 _BLOCK = 5000
-# The second byte of an effect's line says its action: no two have the same.
-_ACTIONS = {ord(action[1]): action for action in ("create", "update", "reactivate", *REMOVALS, OUT_OF_SCOPE, UNDONE)}
+# The first two bytes of an effect's line say its action.
+_ACTIONS = {
+    action[:2].encode(): action
+    for action in ("create", "update", "reactivate", *removals.CAUSES, removals.WITHHELD, removals.HELD)
+}
+_STAY = tuple(action.encode() for action in (removals.WITHHELD, removals.HELD))
 
 
-def _effects(
-    conn: psycopg.Connection, run: runs.Run, table: Table, tenant: str, *, pulled: bool
-) -> Iterator[list[bytes]]:
+def _effects(conn: psycopg.Connection, gone: Removals, table: Table) -> Iterator[list[bytes]]:
     """The effects' lines in blocks, ordered by sourcedId."""
-    query = sql.SQL(_EFFECTS).format(**names(run, table, tenant), pulled=sql.Literal(pulled))
+    given = names(gone.run, table, gone.tenant)
+    others = [
+        sql.SQL(_OTHERS).format(cause=gone.cause(table, way), merged=given["merged"], condition=condition)
+        for way, condition in gone.ways(table)
+        if way in (removals.VANISHED, removals.OUT_OF_SCOPE)
+    ]
+    query = sql.SQL(_EFFECTS).format(
+        **given, marked=gone.cause(table, removals.MARKED), others=sql.SQL("").join(others)
+    )
     with conn.cursor() as cursor, cursor.copy(query) as copy:
         lines = map(bytes, copy)
         while block := list(islice(lines, _BLOCK)):
             yield block
 
 
-def compute(conn: psycopg.Connection, run: runs.Run) -> Plan:
-    """The plan of a sealed run against the merged rows as they are now. To be called inside a transaction."""
+def compute(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None) -> Plan:
+    """The plan of a sealed run against the merged rows as they are now. To be called inside a transaction.
+
+    hold: removals wait for a later run, but those of what ended by itself. None: as it was decided for the run.
+    """
     tenant = runs.session_tenant(conn)
     base_version = runs.data_version(conn)
     digest = hashlib.sha256(f"{ENCODING}\n{runs.database_id(conn)}\n{tenant}\n".encode())
     pull = run.pull or {}
+    gone = removals.of(conn, run, hold=hold)
     entities: dict[str, EntityPlan] = {}
     for table in TABLES:
         facts: dict[str, Any] = pull.get(table.entity, {})
-        removable = table.entity in run.removable
         counts: Counter[str] = Counter()
         digest.update(f"{table.entity}\n".encode())
-        for lines in _effects(conn, run, table, tenant, pulled=bool(facts.get("pulled")) and not facts.get("delta")):
-            for letter, count in Counter([line[1] for line in lines]).items():
-                counts[_ACTIONS[letter]] += count
-            kept = lines if removable else [line for line in lines if _ACTIONS[line[1]] not in REMOVALS]
-            digest.update(b"".join(kept))
-        withheld = 0 if removable else sum(counts.pop(removal, 0) for removal in REMOVALS)
+        for lines in _effects(conn, gone, table):
+            for letters, count in Counter([line[:2] for line in lines]).items():
+                counts[_ACTIONS[letters]] += count
+            digest.update(b"".join([line for line in lines if not line.startswith(_STAY)]))
         received, invalid = int(facts.get("received", 0)), int(facts.get("invalid", 0))
-        changed = sum(n for action, n in counts.items() if action not in {"vanished", OUT_OF_SCOPE})
+        changed = sum(counts[action] for action in ("create", "update", "reactivate", removals.MARKED, removals.UNDONE))
+        if counts[removals.CONCLUDED] or counts[removals.SCHOOL_CLOSED]:
+            changed += gone.marked_but_named_otherwise(conn, table)
         left_out = _left_out(conn, run, table, tenant)
         entities[table.entity] = EntityPlan(
             received=received,
             create=counts["create"],
             update=counts["update"],
             reactivate=counts["reactivate"],
-            tobedeleted=counts["tobedeleted"],
-            vanished=counts["vanished"],
-            out_of_scope=counts[OUT_OF_SCOPE],
-            undone=counts[UNDONE],
+            tobedeleted=counts[removals.MARKED],
+            vanished=counts[removals.VANISHED],
+            out_of_scope=counts[removals.OUT_OF_SCOPE],
+            undone=counts[removals.UNDONE],
+            concluded=counts[removals.CONCLUDED],
+            school_closed=counts[removals.SCHOOL_CLOSED],
             left_out=left_out,
             unchanged=max(0, received - invalid - left_out - changed),
             invalid=invalid,
-            withheld=withheld,
+            withheld=counts[removals.WITHHELD],
+            held=counts[removals.HELD],
             active=_active(conn, table, tenant),
         )
     reasons = [f"{entity}: {facts['reason']}" for entity, facts in pull.items() if facts.get("reason")]

@@ -9,14 +9,14 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import conflicts, runs
-from . import plan as plans
+from . import removals, runs
 from .labels import LABELS, SCHOOL, label_of
+from .removals import VALID_STAGED, Removals, names
 from .tables import BY_ENTITY, Table
 
 # What identifies nobody and explains nothing: bookkeeping.
 _LEFT_OUT = frozenset({"date_last_modified", "metadata"})
-ACTIONS = ("create", "update", "reactivate", "tobedeleted", "vanished", plans.OUT_OF_SCOPE, plans.UNDONE)
+ACTIONS = ("create", "update", "reactivate", *removals.CAUSES)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class SchoolChanges:
     @property
     def removed(self) -> int:
         """People who would be deactivated."""
-        return sum(self.actions.get(action, 0) for action in _REMOVALS)
+        return sum(self.actions.get(action, 0) for action in removals.CAUSES)
 
     @property
     def total(self) -> int:
@@ -73,23 +73,20 @@ _STAGED: LiteralString = (
     " as action, s.sourced_id, {school_of_s} as school"
     " from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
     " where s.status = 'active' and coalesce(m.source, 'SIS') = 'SIS'"
-    "   and (m.sourced_id is null or m.status = 'inactive' or m.row_hash <> s.row_hash) and " + plans.VALID_STAGED
+    "   and (m.sourced_id is null or m.status = 'inactive' or m.row_hash <> s.row_hash) and " + VALID_STAGED
 )
 _REMOVED: LiteralString = (
-    "select {action}::text as action, m.sourced_id, {school_of_m} as school from {merged} m where "
+    "select g.cause as action, m.sourced_id, {school_of_m} as school from ({gone}) g"
+    " join {merged} m on m.tenant = {tenant} and m.sourced_id = g.sourced_id"
+    " where ({cause}::text is null or g.cause = {cause})"
 )
-_REMOVALS: dict[str, LiteralString] = {
-    "tobedeleted": plans.MARKED,
-    "vanished": plans.VANISHED,
-    plans.OUT_OF_SCOPE: plans.SCOPED_OUT,
-    plans.UNDONE: plans.TAKEN_BACK,
-}
 
 
 def changes(conn: psycopg.Connection, run: runs.Run, entity: str, wanted: Wanted | None = None) -> list[Change]:
     """The changes of one entity by sourcedId, `limit` at most. The run must be Staged."""
     wanted = wanted or Wanted()
     table = BY_ENTITY[entity]
+    gone = removals.of(conn, run)
     given = _given(conn, run, table)
     query = sql.SQL(
         "select e.action, e.sourced_id, e.school, to_jsonb(m), to_jsonb(s) from (select * from ({effects}) c"
@@ -99,14 +96,14 @@ def changes(conn: psycopg.Connection, run: runs.Run, entity: str, wanted: Wanted
         ' order by e.sourced_id collate "C"'
     ).format(
         **given,
-        effects=_effects(run, table, given, wanted),
+        effects=_effects(gone, table, given, wanted),
         after=sql.Literal(wanted.after),
         limit=sql.Literal(wanted.limit),
     )
     found: list[Change] = []
     for action, sourced_id, school, old, new in conn.execute(query).fetchall():
         before: dict[str, Any] = old or {}
-        after: dict[str, Any] = new or {} if action not in _REMOVALS else {}
+        after: dict[str, Any] = new or {} if action not in removals.CAUSES else {}
         fields = {
             name: (before.get(name), after.get(name))
             for name in table.column_names
@@ -123,15 +120,17 @@ def by_school(conn: psycopg.Connection, run: runs.Run) -> list[SchoolChanges]:
     given = _given(conn, run, table)
     counts: dict[str | None, dict[str, int]] = {}
     query = sql.SQL("select c.school, c.action, count(*) from ({}) c group by 1, 2")
-    for school, action, count in conn.execute(query.format(_effects(run, table, given, Wanted()))).fetchall():
+    for school, action, count in conn.execute(
+        query.format(_effects(removals.of(conn, run), table, given, Wanted()))
+    ).fetchall():
         counts.setdefault(school, {})[str(action)] = int(count)
     query = sql.SQL(
         "select {school_of_m}, count(*) from {merged} m where m.tenant = {tenant} and m.status = 'active' group by 1"
     )
     active = {school: int(count) for school, count in conn.execute(query.format(**given)).fetchall()}
-    names = school_names(conn, run, [school for school in counts if school is not None])
+    named = school_names(conn, run, [school for school in counts if school is not None])
     found = [
-        SchoolChanges(school, names.get(school or "", ""), active.get(school, 0), actions)
+        SchoolChanges(school, named.get(school or "", ""), active.get(school, 0), actions)
         for school, actions in counts.items()
     ]
     return sorted(found, key=lambda each: (-each.removed, -each.total, each.name, each.school or ""))
@@ -143,7 +142,7 @@ def school_names(conn: psycopg.Connection, run: runs.Run, schools: Iterable[str]
         "select o.sourced_id, o.name from (select m.sourced_id, m.name, 1 as rank from {merged} m"
         " where m.tenant = {tenant} union all select s.sourced_id, s.name, 2 from {stage} s where s.status = 'active')"
         " o where o.sourced_id = any ({ids}) order by o.rank"
-    ).format(**plans.names(run, BY_ENTITY["orgs"], runs.session_tenant(conn)), ids=sql.Literal(list(schools)))
+    ).format(**names(run, BY_ENTITY["orgs"], runs.session_tenant(conn)), ids=sql.Literal(list(schools)))
     return {str(sourced_id): str(name) for sourced_id, name in conn.execute(query).fetchall()}
 
 
@@ -172,15 +171,15 @@ def known(conn: psycopg.Connection, run: runs.Run, entity: str, ids: Iterable[st
 
 def _given(conn: psycopg.Connection, run: runs.Run, table: Table) -> dict[str, sql.Composable]:
     return {
-        **plans.names(run, table, runs.session_tenant(conn)),
+        **names(run, table, runs.session_tenant(conn)),
         "school_of_s": sql.SQL(SCHOOL[table.entity].replace("{r}", "s")),
         "school_of_m": sql.SQL(SCHOOL[table.entity].replace("{r}", "m")),
     }
 
 
-def _effects(run: runs.Run, table: Table, given: dict[str, sql.Composable], wanted: Wanted) -> sql.Composable:
+def _effects(gone: Removals, table: Table, given: dict[str, sql.Composable], wanted: Wanted) -> sql.Composable:
     branches: list[sql.Composable] = []
-    if wanted.action not in _REMOVALS:
+    if wanted.action not in removals.CAUSES:
         branch = sql.SQL(_STAGED).format(**given) + _condition(table, wanted, "s")
         if wanted.field is not None and wanted.field in table.column_names:
             name = sql.Identifier(wanted.field)
@@ -188,18 +187,9 @@ def _effects(run: runs.Run, table: Table, given: dict[str, sql.Composable], want
         if wanted.action is not None:
             branch = sql.SQL("select * from ({}) b where b.action = {}").format(branch, sql.Literal(wanted.action))
         branches.append(branch)
-    facts = (run.pull or {}).get(table.entity, {})
-    for action, condition in _REMOVALS.items():
-        if wanted.action not in (None, action) or wanted.field is not None:
-            continue
-        if action == plans.UNDONE and run.mode != conflicts.UNDO:
-            continue
-        if action in plans.REMOVALS and table.entity not in run.removable:
-            continue
-        if action == "vanished" and (not facts.get("pulled") or facts.get("delta")):
-            continue
-        branch = sql.SQL(_REMOVED + condition).format(**given, action=sql.Literal(action))
-        branches.append(branch + _condition(table, wanted, "m"))
+    if wanted.field is None and wanted.action in (None, *removals.CAUSES):
+        removed = sql.SQL(_REMOVED).format(**given, gone=gone.gone(table), cause=sql.Literal(wanted.action))
+        branches.append(removed + _condition(table, wanted, "m"))
     if not branches:
         return sql.SQL("select null::text as action, null::text as sourced_id, null::text as school where false")
     return sql.SQL(" union all ").join(branches)

@@ -18,6 +18,8 @@ from .runs import Run, merged_under, session_tenant
 from .stage import Issue, Stage
 from .tables import TABLES, Table
 
+# Counts of an EntityPlan, one for each cause.
+_REMOVED = ("tobedeleted", "vanished", "out_of_scope", "undone", "concluded", "school_closed")
 _ENTRIES: LiteralString = (
     " from roster.change_log l where l.tenant = {tenant} and l.data_version = {version} and l.run = {undone}"
     " and l.entity = {entity}"
@@ -112,7 +114,4 @@ def _stage(conn: psycopg.Connection, opened: Stage, undone: Run, table: Table, t
 def _changed(undone: Run, entity: str) -> int:
     """How many records of an entity a run has changed, by its own plan."""
     counts: dict[str, int] = ((undone.plan or {}).get("entities") or {}).get(entity, {})
-    return sum(
-        counts.get(effect, 0)
-        for effect in ("create", "update", "reactivate", "tobedeleted", "vanished", "out_of_scope", "undone")
-    )
+    return sum(counts.get(effect, 0) for effect in ("create", "update", "reactivate", *_REMOVED))

@@ -53,7 +53,7 @@ def beyond(plan: Plan, limits: Limits) -> list[LimitHit]:
     users = plan.entities.get("users", EntityPlan())
     asked: list[tuple[str, str, int, int, Limit]] = []
     for name, entity in plan.entities.items():
-        asked.append(("deactivate", name, entity.deactivate, entity.active, limits.deactivate))
+        asked.append(("deactivate", name, entity.losses, entity.active, limits.deactivate))
     asked.append(("roleChange", "users", profile.role_changes, users.active, limits.role_change))
     asked.append(("emailChange", "users", profile.email_changes, users.active, limits.email_change))
     for name, entity in plan.entities.items():

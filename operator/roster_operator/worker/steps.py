@@ -180,6 +180,8 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
         removals=Removals(
             explained=sum(counts.tobedeleted for counts in plan.entities.values()),
             undone=sum(counts.undone for counts in plan.entities.values()),
+            concluded=sum(counts.concluded for counts in plan.entities.values()),
+            school_closed=sum(counts.school_closed for counts in plan.entities.values()),
             out_of_scope=sum(counts.out_of_scope for counts in plan.entities.values()),
             unexplained=sum(counts.vanished for counts in plan.entities.values()),
         ),
