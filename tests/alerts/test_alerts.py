@@ -170,6 +170,7 @@ AT_THE_COMMAND_LINE = {
     "IdentifierTaken",
     "MigrationChanged",
     "NotTheConsole",
+    "NothingStaged",
     "PermissionsInvalid",
     "PersonUnknown",
     "ReaderExists",

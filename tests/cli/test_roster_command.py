@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
 from roster_operator.cli.embedded import EmbeddedPostgres
+from roster_operator.cli.problems import as_csv
 from roster_sample_sis import SampleSIS, generate
 from roster_sample_sis.variants import one_percent_changed
 
@@ -197,3 +199,31 @@ def test_the_demo_tells_its_whole_story(roster: Roster) -> None:
     said = " ".join(roster("demo", "--users", "300").stdout.split())
     for part in ("Test the connection", "data version 1", "data version 2", "Beyond limits", "All of this is gone"):
         assert part in said
+
+
+def test_the_problems_of_records_are_told_as_a_table_for_programs_and_for_the_school(roster: Roster) -> None:
+    path = roster.connection()
+    told = roster("issues", "-f", path, code=1)
+    assert "NothingStaged" in told.stderr
+    enrollments = DISTRICT.enrollments.copy()
+    enrollments.user[3] = 99_999_999
+    roster.sis.swap(msgspec.structs.replace(DISTRICT, enrollments=enrollments))
+    staged = roster.json("stage", "-f", path, *ALLOWED, code=3)
+    assert staged["plan"]["issueTrend"] == {"new": 1, "still": 0, "fixed": 0, "back": 0}
+    found = roster.json("issues", "-f", path)
+    assert found["run"] == staged["run"]
+    (issue,) = found["issues"]
+    assert (issue["code"], issue["entity"], issue["severity"], issue["new"]) == (
+        "DanglingReference", "enrollments", "error", 1,
+    )  # fmt: skip
+    assert issue["remedy"]
+    table = roster("issues", "-f", path).stdout
+    assert "DanglingReference" in table
+    header, row = roster("issues", "-f", path, "--records", "-o", "csv").stdout.splitlines()
+    assert header.startswith("entity,sourcedId,code,field,severity,school,state,since,remedy")
+    assert row.startswith("enrollments,")
+    assert roster.json("issues", "-f", path, "--records", "--state", "fixed")["records"] == []
+
+
+def test_what_a_spreadsheet_would_run_is_text_in_the_list_for_the_school() -> None:
+    assert as_csv([{"sourcedId": "=cmd()", "school": "-1", "new": -1}]) == "sourcedId,school,new\r\n'=cmd(),'-1,-1\r\n"

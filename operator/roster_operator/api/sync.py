@@ -176,6 +176,15 @@ class FieldChanges(Observed):
     emptied: int = 0
 
 
+class IssueTrend(Observed):
+    """Problems of single records since the run before."""
+
+    new: int = 0
+    still: int = Field(default=0, description="Open before, and open now.")
+    fixed: int = 0
+    back: int = Field(default=0, description="Had been fixed, and are there again.")
+
+
 class PlanSummary(Observed):
     """The plan, as counts. `complete` says whether the pull was proved complete; without it nothing is removed."""
 
@@ -195,6 +204,10 @@ class PlanSummary(Observed):
     )
     new_privileged: int = Field(
         default=0, description="People who would newly be a principal or an administrator of any kind."
+    )
+
+    issue_trend: IssueTrend = Field(
+        default_factory=IssueTrend, description="Problems of single records, compared to the run before."
     )
 
     def summed(self) -> EntityCounts:

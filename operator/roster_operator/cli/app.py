@@ -36,6 +36,7 @@ from .output import (
     print_runs,
     print_test,
 )
+from .problems import issues
 from .shared import (
     FAILED,
     WAITS,
@@ -62,6 +63,7 @@ app.command()(owner.migrate)
 app.command("erase")(owner.erase_person)
 app.command()(owner.reap)
 app.command()(uploading.upload)
+app.command()(issues)
 app.command()(validate)
 app.add_typer(owner.tenant_app, name="tenant")
 app.add_typer(owner.reader_app, name="reader")

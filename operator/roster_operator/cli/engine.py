@@ -14,8 +14,8 @@ import psycopg
 from roster_operator.api.sync import Mode
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestReport
 from roster_operator.oneroster.csvfiles.source import CsvSource
+from roster_operator.store import issue_history, migrate, review, runs, tenants, uploads
 from roster_operator.store import merge as merging
-from roster_operator.store import migrate, review, runs, tenants, uploads
 from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.uploads import Upload
@@ -114,6 +114,27 @@ class Engine:
                 else []
             )
             return found, recorded(found, self.connection.spec.limits), listed
+
+    def problems(
+        self, *, code: str | None, school: str | None
+    ) -> tuple[uuid.UUID, list[issue_history.Problems]] | None:
+        """The problems of records as the newest run left them, counted; None where nothing was staged yet."""
+        with connect(self.stage_url) as conn:
+            run = issue_history.latest_run(conn)
+            if run is None:
+                return None
+            found = issue_history.by_school(conn, run.run)
+            return run.run, [each for each in found if code in (None, each.code) and school in (None, each.school)]
+
+    def problem_records(
+        self, *, code: str | None, school: str | None, state: str | None, limit: int
+    ) -> list[issue_history.Problem]:
+        """The same, record by record."""
+        with connect(self.stage_url) as conn:
+            run = issue_history.latest_run(conn)
+            if run is None:
+                return []
+            return issue_history.problems(conn, run.run, code=code, school=school, state=state, limit=limit)
 
     def merge(self, run: uuid.UUID, digest: str) -> merging.Merged | merging.PlanChanged:
         """Merge exactly the plan with this digest."""

@@ -153,6 +153,13 @@ CHECKS: tuple[Entry, ...] = _entries(
     ("EndBeforeBegin", "The end lies before the beginning."),
 )
 
+
+def remedy(code: str) -> str:
+    """What to do about an issue; empty for a code of another version."""
+    entry = CATALOGUE.get(code)
+    return entry.remedy if entry else ""
+
+
 CATALOGUE: dict[str, Entry] = {entry.code: entry for entry in (*RECORDS, *PULLS, *UNDOS, *CHECKS)}
 
 

@@ -45,8 +45,15 @@ def person(
             " and sourced_id = %s",
             "change_log": "delete from roster.change_log where tenant = %s and (entity in ('users', 'demographics')"
             " and sourced_id = %s or entity = 'enrollments' and old ->> 'user_sourced_id' = %s)",
+            "issue": "delete from roster.issue where tenant = %s and entity in ('users', 'demographics')"
+            " and sourced_id = %s",
             "users": "delete from roster.users where tenant = %s and sourced_id = %s",
         }
+        conn.execute(
+            "delete from roster.issue i using roster.enrollments e where i.tenant = %s and e.tenant = i.tenant"
+            " and i.entity = 'enrollments' and i.sourced_id = e.sourced_id and e.user_sourced_id = %s",
+            (tenant, sourced_id),
+        )
         # A created enrollment's entry has no old row: found by the enrollments that are about to go.
         created = conn.execute(
             "delete from roster.change_log l using roster.enrollments e where l.tenant = %s and e.tenant = l.tenant"

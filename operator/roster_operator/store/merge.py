@@ -109,7 +109,7 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
             return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
         before = plans.Plan.from_run(run)
         gone = removals.of(conn, run)
-        plan = replace(plans.compute(conn, run), checks=before.checks, profile=before.profile)
+        plan = replace(plans.compute(conn, run), checks=before.checks, profile=before.profile, trend=before.trend)
         if plan.digest != digest:
             if plan.digest != run.digest:
                 plan = findings.added(conn, run, plan)

@@ -71,6 +71,8 @@ class Plan:
     checks: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     # What store.profile says of the changes, as a dictionary. No part of the digest either.
     profile: dict[str, Any] = field(default_factory=dict[str, Any])
+    # How its issues compare to those of the run before, as store.issues counts them. No part of the digest either.
+    trend: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def changes(self) -> bool:
@@ -90,6 +92,7 @@ class Plan:
             "incomplete_reason": self.incomplete_reason,
             "checks": self.checks,
             "profile": self.profile,
+            "trend": self.trend,
         }
 
     @classmethod
@@ -105,6 +108,7 @@ class Plan:
             issues=run.issues or [],
             checks=recorded.get("checks", []),
             profile=recorded.get("profile", {}),
+            trend=recorded.get("trend", {}),
         )
 
 

@@ -85,6 +85,10 @@ def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_histo
             "delete from roster.reading where tenant = %s and at < now() - make_interval(days => %s)",
             (tenant, keep_history),
         )
+        conn.execute(
+            "delete from roster.issue where tenant = %s and fixed_at < now() - make_interval(days => %s)",
+            (tenant, keep_history),
+        )
         runs = conn.execute(
             "delete from roster.sync_run where tenant = %s and state in ('Failed', 'Discarded')"
             " and ended_at < now() - make_interval(days => %s)",

@@ -5,25 +5,35 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import psycopg
 
 from roster_operator.api.limits import LimitHit, Limits
+from roster_operator.api.sync import Mode
 from roster_operator.oneroster.choices import EVERYTHING, Choices
 from roster_operator.oneroster.entities import Entity
+from roster_operator.oneroster.references import REFERENCES
 from roster_operator.oneroster.source import Source
-from roster_operator.store import findings, origins, runs
+from roster_operator.store import findings, issue_history, origins, runs
 from roster_operator.store import plan as plans
 from roster_operator.store.errors import DiscardedError, FencedError, StoreError, translated
 from roster_operator.store.plan import Plan
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.stage import Stage
+from roster_operator.store.tables import BY_ENTITY
 
 from .decisions import Pull, beyond, judge, removable
 from .failures import failure_of
 from .pull import EntityPull, KnownIds, Progress
+
+# Where a field of a record points to, in the names of the database.
+_REFERENCES = [
+    (entity.value, reference.name, BY_ENTITY[reference.target.value].name)
+    for entity, references in REFERENCES.items()
+    for reference in references
+]
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,9 @@ def planned(
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
             plan = findings.added(conn, run, plans.compute(conn, run))
+        if run.mode != Mode.UNDO:  # which has looked at no source
+            issue_history.note(conn, run.run, run.token, _REFERENCES)
+            plan = replace(plan, trend=asdict(issue_history.trend(conn, run.run)))
         plans.record(conn, run, plan)
     except BaseException as error:
         # The connection may be what failed; a newer attempt or a discard cleans up then.

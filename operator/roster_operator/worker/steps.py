@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import EntityCounts, FieldChanges, IssueCount, Mode, PlanSummary, Removals
+from roster_operator.api.sync import EntityCounts, FieldChanges, IssueCount, IssueTrend, Mode, PlanSummary, Removals
 from roster_operator.api.task import (
     DATABASE_SECRET_PATH,
     MERGE_URL_KEY,
@@ -195,6 +195,7 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
             for each in changes.fields[:5]
         ],
         new_privileged=changes.new_privileged,
+        issue_trend=IssueTrend.from_dict(plan.trend),
     )
 
 

@@ -16,7 +16,7 @@ from .manifest import SHOWN
 from .tables import KNOWN, TABLES, Column, Kind, Table, Version
 
 # A spreadsheet takes a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9 ().,/x-]*")
 _QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
 _SPECIAL = {
@@ -115,7 +115,7 @@ class _Writer:
         return self._shown(str(value)) if column.kind is Kind.TEXT else str(value)
 
     def _shown(self, text: str) -> str:
-        if self._escape and text.startswith(_FORMULA) and not _NUMBER.fullmatch(text):
+        if self._escape and text.startswith(FORMULA) and not _NUMBER.fullmatch(text):
             return f"'{text}"
         return text
 
