@@ -51,6 +51,7 @@ from .shared import (
     told,
 )
 from .students import student_app
+from .undo import undo
 from .upload import UploadDigest
 from .validate import validate
 
@@ -65,6 +66,7 @@ app.command()(owner.reap)
 app.command()(uploading.upload)
 app.command()(issues)
 app.command()(validate)
+app.command()(undo)
 app.add_typer(owner.tenant_app, name="tenant")
 app.add_typer(owner.reader_app, name="reader")
 app.add_typer(owner.console_app, name="console-login")

@@ -16,6 +16,7 @@ from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestR
 from roster_operator.oneroster.csvfiles.source import CsvSource
 from roster_operator.store import issue_history, migrate, review, runs, tenants, uploads
 from roster_operator.store import merge as merging
+from roster_operator.store import undo as undoing
 from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.uploads import Upload
@@ -27,6 +28,7 @@ from roster_operator.worker.pull import Progress
 from roster_operator.worker.sources import open_for_test
 from roster_operator.worker.stage import Staged, recorded
 from roster_operator.worker.staging import stage_connection
+from roster_operator.worker.undo import stage_undo
 
 from .embedded import default_database
 from .manifests import Connection
@@ -96,6 +98,16 @@ class Engine:
                 upload=upload,
             )
             return name, staged
+
+    def undo(self, undoes: str, *, overwrite: bool = False) -> tuple[RunName, Staged]:
+        """Stage what takes back a merged run, named by its id or its sync's name, under a new run."""
+        title = f"{self.connection.name}-undo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        name = RunName(uuid.uuid4(), LOCAL, self.connection.namespace, title, Mode.UNDO.value)
+        with connect(self.stage_url) as conn:
+            self._claim(conn)
+            undone = undoing.find(conn, self.connection.namespace, undoes)
+            limits = self.connection.spec.limits
+            return name, stage_undo(conn, name, undone, attempt=1, limits=limits, overwrite=overwrite)
 
     def runs(self, limit: int) -> list[Run]:
         """The newest runs."""

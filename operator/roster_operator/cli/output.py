@@ -76,6 +76,9 @@ def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
     out_of_scope = sum(counts.out_of_scope for counts in plan.entities.values())
     if out_of_scope:
         console.print(f"Out of scope: {out_of_scope:,} merged records are no longer taken, and go.")
+    undone = sum(counts.undone for counts in plan.entities.values())
+    if undone:
+        console.print(f"Undone: {undone:,} records that the undone sync had brought go.")
     changes = Profile.from_dict(plan.profile)
     if changes.new_privileged:
         console.print(f"[bold]{changes.new_privileged:,} people[/] would newly be a principal or an administrator.")

@@ -7,11 +7,14 @@ what the source says then.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, LiteralString
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
+from . import runs
 from .conflicts import GONE
 from .errors import StoreError
 from .runs import Run, merged_under, session_tenant
@@ -51,9 +54,12 @@ _STAGE = (
 
 
 def find(conn: psycopg.Connection, namespace: str, name: str) -> Run:
-    """The run that was merged last under this RosterSync's name. Raises StoreError(UndoUnknown)."""
+    """The run that was merged last under this RosterSync's name, or has this id. Raises StoreError(UndoUnknown)."""
     found = merged_under(conn, namespace, name)
     if found is None:
+        with suppress(ValueError):
+            found = runs.find(conn, UUID(name))
+    if found is None or found.state != "Merged":
         raise StoreError(
             "UndoUnknown",
             "No sync of this name was merged for this connection.",

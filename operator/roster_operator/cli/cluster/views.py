@@ -190,6 +190,7 @@ def removals_text(plan: PublishedPlan) -> str:
     parts = [
         f"{gone.explained:,} marked by the source",
         *([f"{gone.out_of_scope:,} out of scope"] if gone.out_of_scope else []),
+        *([f"{gone.undone:,} brought by what is undone"] if gone.undone else []),
         f"{gone.unexplained:,} unexplained",
     ]
     return ", ".join(parts)
