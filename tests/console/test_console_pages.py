@@ -23,7 +23,7 @@ TAGS = {
     "h1", "h2", "h3", "p", "strong", "section", "nav", "ul", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tfoot",
     "tr", "th", "td", "time", "code", "pre", "label", "abbr", "footer", "ol", "i", "br", "h4", "textarea", "details",
     "summary", "select", "option", "fieldset", "legend", "ins", "del", "article",
-    "svg", "rect", "circle", "path", "defs", "pattern", "script",
+    "figure", "figcaption", "svg", "rect", "circle", "path", "defs", "pattern", "script",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from roster_operator import __version__
 
-from . import endpoints, pages, problems, syncs
+from . import access, activity, district, endpoints, pages, people, problems, syncs, uploading
 from .cluster import Cluster
 from .guard import Guarded
 from .inputs import own_page
@@ -63,8 +63,8 @@ def build_inner(settings: Settings, sessions: Sessions | None = None) -> FastAPI
     )
     app.state.site = site
     app.include_router(endpoints.router)
-    app.include_router(pages.router)
-    app.include_router(syncs.router)
+    for room in (pages, district, syncs, people, access, uploading, activity):
+        app.include_router(room.router)
     return app
 
 

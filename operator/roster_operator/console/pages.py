@@ -1,43 +1,26 @@
-"""The pages: sign in and out, districts, one district, one sync. Complete without JavaScript."""
+"""Signing in and out, the list of districts, and help. Every page is complete without JavaScript."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
-from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
+from . import listings as listings_of
 from . import problems, views
-from .cluster import PAGE
-from .endpoints import Name, Namespace
 from .guard import check_form_token, check_origin, read_form
 from .inputs import clean_namespaces, clean_token, own_page
 from .problems import Problem
-from .resources import Connection, Sync
-from .sessions import Session
 from .site import LOGIN_COOKIE, SESSION_COOKIE, Site
 from .visitor import Here, Person
 
-MOST_PARTS = 4  # parts of a list that one page reads; what is beyond is said to be there
 _LOGIN_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 router = APIRouter(include_in_schema=False)
-
-
-@dataclass
-class Listing:
-    """What one page read of one namespace."""
-
-    namespace: str
-    connections: list[Connection] = field(default_factory=list[Connection])
-    syncs: list[Sync] = field(default_factory=list[Sync])
-    unreadable: list[str] = field(default_factory=list[str])
-    cut: bool = False
-    problems: list[Problem] = field(default_factory=list[Problem])
 
 
 @router.get("/healthz")
@@ -67,7 +50,7 @@ async def login_form(request: Request, site: Here) -> Response:
 async def login(request: Request, site: Here) -> Response:
     """Sign in. The browser's old session, whoever made it, ends here."""
     check_origin(request)
-    form = await read_form(request)
+    form = dict(await read_form(request))
     check_form_token(form.get("form_token"), request.cookies.get(LOGIN_COOKIE))
     page = own_page(form.get("next"))
     named = form.get("namespaces", "")
@@ -91,7 +74,7 @@ async def login(request: Request, site: Here) -> Response:
 async def logout(request: Request, site: Here) -> Response:
     """Sign out: the token is forgotten."""
     check_origin(request)
-    form = await read_form(request)
+    form = dict(await read_form(request))
     session = site.session(request)
     if session is not None:
         check_form_token(form.get("form_token"), session.form_token)
@@ -109,7 +92,7 @@ async def districts(request: Request, person: Person, site: Here) -> Response:
     if namespaces is None:
         raise problems.bad_request()
     namespaces = namespaces or person.namespaces
-    listings = await asyncio.gather(*(_read(site, person, namespace) for namespace in namespaces))
+    listings = await asyncio.gather(*(listings_of.read(site, person, namespace) for namespace in namespaces))
     # Where nothing at all may be seen the whole page says so, with its status; else each namespace for itself.
     refused = [one.problems[0] for one in listings if one.problems and not one.connections and not one.syncs]
     if refused and len(refused) == len(listings):
@@ -126,54 +109,10 @@ async def districts(request: Request, person: Person, site: Here) -> Response:
     )
 
 
-@router.get("/namespaces/{namespace}/connections/{name}")
-async def district(namespace: Namespace, name: Name, person: Person, site: Here) -> Response:
-    """One district: its connection and its syncs."""
-    connection, listing = await asyncio.gather(
-        site.cluster.connection(person.token, namespace, name),
-        _read_syncs(site, person, Listing(namespace)),
-    )
-    syncs = [sync for sync in listing.syncs if sync.spec.connection_ref.name == name]
-    return site.page("district.html", person, connection=connection, listing=listing, syncs=views.newest_first(syncs))
-
-
-async def _read(site: Site, person: Session, namespace: str) -> Listing:
-    listing = Listing(namespace)
-    try:
-        following: str | None = None
-        for _ in range(MOST_PARTS):
-            part = await site.cluster.connections(person.token, namespace, PAGE, following)
-            listing.connections += part.items
-            listing.unreadable += part.unreadable
-            following = part.following
-            if not following:
-                break
-        listing.cut |= bool(following)
-    except Problem as problem:
-        _note(listing, problem)
-    return await _read_syncs(site, person, listing)
-
-
-async def _read_syncs(site: Site, person: Session, listing: Listing) -> Listing:
-    try:
-        following: str | None = None
-        for _ in range(MOST_PARTS):
-            part = await site.cluster.syncs(person.token, listing.namespace, PAGE, following)
-            listing.syncs += part.items
-            listing.unreadable += part.unreadable
-            following = part.following
-            if not following:
-                break
-        listing.cut |= bool(following)
-    except Problem as problem:
-        _note(listing, problem)
-    return listing
-
-
-def _note(listing: Listing, problem: Problem) -> None:
-    if problem.status == 401:  # nothing more can be read with this token
-        raise problem
-    listing.problems.append(problem)
+@router.get("/help")
+async def help_page(person: Person, site: Here) -> Response:
+    """What the words mean, and whom to ask."""
+    return site.page("help.html", person)
 
 
 def _login_page(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from roster_operator.api.scope import in_order
-from roster_operator.api.sync import EntityCounts, PlanSummary
+from roster_operator.api.sync import EntityCounts, Phase, PlanSummary
+
+from .resources import Sync
 
 WIDTH = 1000  # of the drawing, in its own units
 _LEAST = 8  # one record of a million must still be seen
@@ -41,12 +44,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Column:
-    """One sync in a history: its height in per cent of the tallest, and where it stands."""
+    """One sync in a history."""
 
     x: float
-    height: float
     y: float
-    name: str
+    width: float
+    height: float
     sentence: str
     tone: str
 
@@ -89,3 +92,27 @@ def _placed(parts: Sequence[Part]) -> list[Part]:
 def share(amount: int, most: int) -> float:
     """A bar's length in the drawing's units, for a list of bars whose longest stands for `most`."""
     return round(max(_LEAST, WIDTH * amount / most), 1) if most and amount else 0.0
+
+
+_TALL, _SYNCS = 120, 30
+_TONES = {Phase.MERGED: "good", Phase.BLOCKED: "held", Phase.FAILED: "bad", Phase.AWAITING_APPROVAL: "waits"}
+
+
+def history(syncs: Sequence[Sync]) -> list[Column]:
+    """How much each of the newest syncs changes, oldest first. By square roots: a first sync dwarfs all others."""
+    shown = [(sync, sync.status.plan) for sync in syncs if sync.status.plan][:_SYNCS][::-1]
+    amounts: list[int] = []
+    for _, plan in shown:
+        total = plan.summed() if plan else EntityCounts()
+        amounts.append(total.create + total.update + total.deactivate + total.reactivate)
+    most = sqrt(max(amounts, default=0)) or 1
+    step = WIDTH / max(len(shown), 8)
+    columns: list[Column] = []
+    for at, ((sync, _), amount) in enumerate(zip(shown, amounts, strict=True)):
+        height = round(max(2.0, (_TALL - 8) * sqrt(amount) / most), 1)
+        sentence = f"{sync.metadata.name}: {amount:,} records"
+        tone = _TONES.get(sync.status.phase, "calm")
+        columns.append(
+            Column(round(at * step + step * 0.12, 1), _TALL - height, round(step * 0.76, 1), height, sentence, tone)
+        )
+    return columns

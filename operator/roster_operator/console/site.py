@@ -68,6 +68,7 @@ class Site:
             version=self._version,
             ago=ago,
             support=self.support,
+            records=self.records.there,
             **values,
         )
         return HTMLResponse(text, status)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import yaml
 
+from roster_operator.api.automatic import ApprovalPolicy, AutomaticSync
 from roster_operator.api.connection import find
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.model import API_VERSION, GROUP
@@ -17,6 +18,7 @@ from roster_operator.api.scope import in_order
 from roster_operator.api.sync import WAITING, EntityCounts, Phase, PlanSummary
 from roster_operator.store.tables import BY_ENTITY
 
+from . import standard
 from .cluster import FIELD_MANAGER
 from .resources import Connection, Sync
 from .words import standard_name
@@ -83,6 +85,70 @@ class Instructions:
     approve: str
     commit: str
     reject: str
+
+
+CAUSES = {
+    "tobedeleted": "the source marked it as deleted",
+    "vanished": "the source no longer showed it",
+    "outOfScope": "it fell out of what is taken",
+    "undone": "the sync that brought it was taken back",
+}
+EVENTS = {
+    "create": "Came with the source",
+    "update": "Changed",
+    "reactivate": "Came back",
+    "tobedeleted": "Marked as deleted by the source",
+    "vanished": "No longer shown by the source",
+    "outOfScope": "Fell out of what is taken",
+    "undone": "Taken back",
+    "manualCreate": "Added by hand",
+    "manualUpdate": "Changed by hand",
+    "manualEnd": "Deactivated by hand",
+}
+ACTS = {
+    "merge": "Merged a sync",
+    "ended": "A sync ended without a merge",
+    "byHand": "Changed people by hand",
+    "granted": "Gave access",
+    "revoked": "Ended an access",
+    "uploaded": "Sent in a bundle",
+    "read": "Looked at records",
+}
+READ = {
+    "plan": "a sync's records",
+    "report": "a file for the school",
+    "people": "a list of people",
+    "person": "one person",
+    "student": "a student added by hand",
+    "access": "who has access",
+    "uploads": "bundles",
+    "activity": "activity",
+}
+# What a person's page shows; demographics are not among it.
+PERSON_FIELDS = (
+    "given_name", "middle_name", "family_name", "preferred_given_name", "preferred_family_name", "pronouns", "role",
+    "grades", "identifier", "username", "email", "enabled_user", "org_sourced_ids",
+)  # fmt: skip
+
+
+def source(connection: Connection) -> str:
+    """Where the records come from, in a few words."""
+    spec = connection.spec
+    if spec.api:
+        profile = standard.vendors().get(spec.api.provider.value)
+        title = profile.title if profile else spec.api.provider.value
+        return f"{title}, OneRoster {connection.status.version or spec.api.version.value}"
+    return "CSV bundles that people send in" if spec.csv and spec.csv.upload is not None else "CSV bundles by SFTP"
+
+
+def schedule_words(schedule: AutomaticSync) -> str:
+    """A schedule as a sentence."""
+    when = f"By the schedule {schedule.schedule}, {schedule.time_zone} time."
+    who = "A person approves each plan."
+    if schedule.approval is ApprovalPolicy.WITHIN_LIMITS:
+        who = "What is within the limits is merged by itself."
+    until = f" Until {schedule.until}." if schedule.until else ""
+    return f"{when} {who}{until}"
 
 
 def phase_words(sync: Sync) -> str:

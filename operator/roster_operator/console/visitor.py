@@ -31,10 +31,33 @@ def _signed_in(request: Request) -> Session:
     return session
 
 
+class Fields:
+    """A form's fields, of which some may come several times."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._pairs = pairs
+
+    def one(self, name: str) -> str:
+        """The last value, or nothing."""
+        return next((value for key, value in reversed(self._pairs) if key == name), "")
+
+    def all(self, name: str) -> list[str]:
+        """Every value."""
+        return [value for key, value in self._pairs if key == name]
+
+
+async def posted(request: Request, session: Session) -> Fields:
+    """As `Form`, with fields that may come several times. Raises problems.Problem."""
+    check_origin(request)
+    fields = Fields(await read_form(request))
+    check_form_token(fields.one("form_token"), session.form_token)
+    return fields
+
+
 async def _form(request: Request, session: Annotated[Session, Depends(_signed_in)]) -> dict[str, str]:
     """The fields of a form that was sent from our own page, by whoever is signed in there."""
     check_origin(request)
-    form = await read_form(request)
+    form = dict(await read_form(request))
     check_form_token(form.get("form_token"), session.form_token)
     return form
 

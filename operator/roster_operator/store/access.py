@@ -6,9 +6,12 @@ active (view roster_app.access): it ends by itself when they are deactivated, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import psycopg
+from psycopg.rows import class_row
 
 from .database import Database, connect
 from .errors import StoreError
@@ -26,6 +29,27 @@ class Access:
     revoked_by: str | None
     revoked_at: datetime | None
     effective: bool
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A person as a list of access shows them. permissions: None where they never had any. name: empty where the
+    person's record is gone."""
+
+    sourced_id: str
+    name: str
+    role: str | None
+    email: str | None
+    status: str | None
+    permissions: list[str] | None
+    granted_by: str | None
+    granted_at: datetime | None
+    revoked_at: datetime | None
+    effective: bool
+
+
+# What is done to one person's access: connection, tenant, sourcedId, reason.
+Act = Callable[[psycopg.Connection, str, str, str | None], None]
 
 
 def grant(
@@ -77,3 +101,63 @@ def listing(url: Database, tenant: str) -> list[Access]:
             (tenant,),
         ).fetchall()
     return [Access(str(row[0]), tuple(row[1]), *row[2:7], effective=bool(row[7])) for row in rows]
+
+
+def of(conn: psycopg.Connection, tenant: str, user: str) -> Access | None:
+    """One person's access, if they have or had any."""
+    row = conn.execute(
+        "select x.user_sourced_id, x.permissions, x.granted_by, x.granted_at, x.reason, x.revoked_by, x.revoked_at,"
+        " x.revoked_at is null and u.status = 'active' and u.enabled_user is not false"
+        " from roster.app_access x left join roster.users u on u.tenant = x.tenant"
+        " and u.sourced_id = x.user_sourced_id where x.tenant = %s and x.user_sourced_id = %s",
+        (tenant, user),
+    ).fetchone()
+    return None if row is None else Access(str(row[0]), tuple(row[1]), *row[2:7], effective=bool(row[7]))
+
+
+_HOLDER = (
+    "select {id} as sourced_id,"
+    " coalesce(nullif(concat_ws(' ', u.given_name, u.family_name), ''), u.username, '') as name,"
+    " u.role, u.email, u.status, x.permissions, x.granted_by, x.granted_at, x.revoked_at,"
+    " coalesce(x.granted_at is not null and x.revoked_at is null and u.status = 'active'"
+    " and u.enabled_user is not false, false) as effective "
+)
+
+
+def holders(conn: psycopg.Connection, tenant: str, limit: int = 500) -> list[Holder]:
+    """Who has or had access, those who have some now first."""
+    with conn.cursor(row_factory=class_row(Holder)) as cursor:
+        cursor.execute(
+            (
+                _HOLDER.replace("{id}", "x.user_sourced_id") + "from roster.app_access x left join roster.users u"
+                " on u.tenant = x.tenant and u.sourced_id = x.user_sourced_id where x.tenant = %s"
+                " order by effective desc, name, x.user_sourced_id limit %s"
+            ).encode(),
+            (tenant, limit),
+        )
+        return cursor.fetchall()
+
+
+def candidates(conn: psycopg.Connection, tenant: str, text: str, limit: int = 20) -> list[Holder]:
+    """Active people by a part of their name, or by their id, user name or address."""
+    with conn.cursor(row_factory=class_row(Holder)) as cursor:
+        cursor.execute(
+            (
+                _HOLDER.replace("{id}", "u.sourced_id") + "from roster.users u left join roster.app_access x"
+                " on x.tenant = u.tenant and x.user_sourced_id = u.sourced_id where u.tenant = %(tenant)s"
+                " and u.status = 'active' and (position(lower(%(text)s) in lower(concat_ws(' ', u.given_name,"
+                " u.family_name))) > 0 or u.sourced_id = %(text)s or lower(u.username) = lower(%(text)s)"
+                " or lower(u.email) = lower(%(text)s)) order by u.role = 'student', name, u.sourced_id limit %(limit)s"
+            ).encode(),
+            {"tenant": tenant, "text": text, "limit": limit},
+        )
+        return cursor.fetchall()
+
+
+def permissions(conn: psycopg.Connection, tenant: str) -> list[str]:
+    """The permissions that anybody of the district has had."""
+    rows = conn.execute(
+        "select distinct p from roster.app_access x, unnest(x.permissions) p where x.tenant = %s order by 1 limit 200",
+        (tenant,),
+    ).fetchall()
+    return [str(permission) for (permission,) in rows]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import psycopg
+from psycopg.rows import class_row
 
 from .database import scalar
 from .errors import StoreError
@@ -25,7 +26,30 @@ class Upload:
     before: bool
 
 
-def digest_of(file: BinaryIO) -> tuple[str, int]:
+@dataclass(frozen=True)
+class Resting:
+    """A bundle that was sent in. gone: Merged or Expired, where its content is not here any more."""
+
+    digest: str
+    size: int
+    uploaded_by: str
+    uploaded_at: datetime
+    expires_at: datetime
+    gone: str | None
+
+
+def resting(conn: psycopg.Connection, tenant: str, limit: int = 50) -> list[Resting]:
+    """The newest bundles of a tenant, newest first."""
+    with conn.cursor(row_factory=class_row(Resting)) as cursor:
+        cursor.execute(
+            "select digest, size, uploaded_by, uploaded_at, expires_at, gone from roster.upload"
+            " where tenant = %s and complete order by uploaded_at desc, digest limit %s",
+            (tenant, limit),
+        )
+        return cursor.fetchall()
+
+
+def digest_of(file: IO[bytes]) -> tuple[str, int]:
     """A file's digest, and its size in bytes. It is read from the beginning to the end."""
     file.seek(0)
     found, size = hashlib.sha256(), 0
@@ -35,7 +59,7 @@ def digest_of(file: BinaryIO) -> tuple[str, int]:
     return f"sha256:{found.hexdigest()}", size
 
 
-def put(conn: psycopg.Connection, file: BinaryIO, by: str) -> Upload:
+def put(conn: psycopg.Connection, file: IO[bytes], by: str) -> Upload:
     """Store a zip, whole or not at all. by: who sent it.
 
     Raises StoreError(UploadTooLarge, UploadsFull, UploadMalformed), the last for a file that changed meanwhile.
