@@ -80,10 +80,12 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The value is kept exactly as it came."""
+    """The value is kept exactly as it came, whatever is said about it."""
+
+    issues: tuple[Issue, ...] = ()
 
     def __str__(self) -> str:
-        return "kept as it came"
+        return "; ".join(["kept as it came", *([", ".join(map(str, self.issues))] if self.issues else [])])
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,17 @@ _FILES = [
         Issue("EncodingWindows1252", "warning", "", "orgs.csv"), Issue("CutShort", "warning", "", "orgs.csv"),
         Issue("ShortRow", "warning", "", "orgs.csv", 3)])))),
     orgs("mojibake", cells(3, "caf\u00c3\u00a9"), odd("Mojibake")),
-    orgs("bidi", cells(3, "\u202eabc"), odd("InvisibleCharacters")),
+    *(orgs(f"{what} in {column}", cells(at, text), Decoded(True, tuple(sorted([
+        *(Issue(code, "warning", column, "orgs.csv", 2) for code in codes.split()),
+        *([Issue("InvisibleCharacters", "warning", "", "orgs.csv")] if codes != "LookalikeLetters" else [])]))))
+      for at, column in ((0, "sourcedId"), (3, "name"), (5, "identifier"))
+      for what, text, codes in [
+          ("bidi", "\u202eabc", "BidiControl"), ("a zero width space", "a\u200bc", "ZeroWidth"),
+          ("a Cyrillic letter", "p\u0430y", "LookalikeLetters"), ("all three", "\u202ep\u200b\u0430y",
+           "BidiControl ZeroWidth LookalikeLetters")]),
+    orgs("bidi in what is no name", csv(ORGS_HEADER + ",metadata.note", ORG + ",\u202eabc"),
+         odd("InvisibleCharacters")),
+    orgs("Cyrillic", cells(3, "\u0428\u043a\u043e\u043b\u0430"), KEPT),
     orgs("a quote that never closes", csv(ORGS_HEADER, 'o1,,,"' + CANARY + ",school,7,", "o2,,,x,school,7,"),
          broken("BadQuoting", line=3)),
     orgs("a quote in the middle of a cell", cells(3, '"a"b'), broken("BadQuoting", line=2)),

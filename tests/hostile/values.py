@@ -93,6 +93,20 @@ NAUGHTY: dict[str, str] = {
 }
 
 
+# What is said about a text in a name or an id, and what in an id alone.
+_TOLD = {
+    **dict.fromkeys(("bidi", "bidi isolates"), "BidiControl"),
+    **dict.fromkeys(("zero width", "a soft hyphen", "tags"), "ZeroWidth"),
+    "homoglyphs": "LookalikeLetters",
+}
+_TOLD_OF_IDS = dict.fromkeys(("the Kelvin sign", "a ligature", "full-width"), "LookalikeLetters")
+
+
+def _kept(what: str, field: str) -> Unchanged:
+    codes = _TOLD | _TOLD_OF_IDS if field == "sourcedId" else {} if field == "metadata" else _TOLD
+    return Unchanged((Issue(codes[what], "warning", field),) if what in codes else ())
+
+
 def _texts() -> list[Case]:
     places = [
         (ORG, "name", "name"),
@@ -101,11 +115,68 @@ def _texts() -> list[Case]:
         (COURSE, "metadata", "metadata"),
     ]
     return [
-        Case(FAMILY, f"{entity} {name}: {what}", Text(entity, name, attribute, text), Unchanged())
+        Case(FAMILY, f"{entity} {name}: {what}", Text(entity, name, attribute, text), _kept(what, name))
         for what, text in NAUGHTY.items()
         for entity, name, attribute in places
         if name != "sourcedId" or len(text) <= 255
     ]
+
+
+_LIKE = "LookalikeLetters"
+# Texts that are kept, and what is said of them as a name and as an id or address.
+_DECEPTIVE: list[tuple[str, str, str, str]] = [
+    ("a name turned round", "Ann\u202egro.elpmaxe@", "BidiControl", "BidiControl"),
+    ("a left-to-right mark", "Ann\u200e", "BidiControl", "BidiControl"),
+    ("an Arabic letter mark", "Ann\u061c", "BidiControl", "BidiControl"),
+    ("isolates that do not close", "Ann\u2067", "BidiControl", "BidiControl"),
+    ("a zero width space", "An\u200bn", "ZeroWidth", "ZeroWidth"),
+    ("a zero width joiner between Latin letters", "An\u200dn", "ZeroWidth", "ZeroWidth"),
+    ("a joiner at the beginning", "\u200cAnn", "ZeroWidth", "ZeroWidth"),
+    ("a byte order mark", "\ufeffAnn", "ZeroWidth", "ZeroWidth"),
+    ("a Hangul filler", "An\u3164n", "ZeroWidth", "ZeroWidth"),
+    ("a word joiner and a Cyrillic letter", "A\u2060n\u043e", f"ZeroWidth {_LIKE}", f"ZeroWidth {_LIKE}"),
+    ("Latin with one Cyrillic letter", "p\u0430ypal", _LIKE, _LIKE),
+    ("Latin with one Greek letter", "J\u03bfhn", _LIKE, _LIKE),
+    ("Latin with one Armenian letter", "J\u0585hn", _LIKE, _LIKE),
+    ("Cyrillic with one Latin letter", "A\u043d\u043d\u0430", _LIKE, _LIKE),
+    ("a Cyrillic letter under an accent", "Jo\u0301s\u0435", _LIKE, _LIKE),
+    ("a Cyrillic letter behind a zero width space", "p\u200b\u0430ypal", f"ZeroWidth {_LIKE}", f"ZeroWidth {_LIKE}"),
+    ("the Kelvin sign in a name", "\u212aate", _LIKE, _LIKE),
+    ("one full-width letter", "\uff21nn", _LIKE, _LIKE),
+    ("one mathematical letter", "\U0001d400nn", _LIKE, _LIKE),
+    ("Cyrillic letters that all look Latin", "\u0441\u043e\u0440\u0435", "", _LIKE),
+    ("full-width letters alone", "\uff21\uff22", "", _LIKE),
+    ("an ordinal", "1\u00ba", "", _LIKE),
+    ("a ligature", "\ufb01n", "", _LIKE),
+    ("Cyrillic", "\u0410\u043d\u043d\u0430 \u0418\u0432\u0430\u043d\u043e\u0432\u0430", "", ""),
+    ("Greek", "\u0393\u03b9\u03ac\u03bd\u03bd\u03b7\u03c2", "", ""),
+    ("one word Latin, one Cyrillic", "Anna \u0418\u0432\u0430\u043d\u043e\u0432\u0430", "", ""),
+    ("Persian with its joiner", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "", ""),
+    ("Hindi with its joiner", "\u0915\u094d\u200d\u0937", "", ""),
+    ("Hebrew", "\u05d3\u05d5\u05d3", "", ""),
+    ("Japanese with Latin letters", "\u5c71\u7530A", "", ""),
+    ("a class of a Japanese school", "\uff11\u5e74\uff21\u7d44", "", _LIKE),
+    ("French", "Ren\u00e9e-\u00c9lo\u00efse d\u2019H\u00e9bert", "", ""),
+    ("Vietnamese", "Nguy\u1ec5n Th\u1ecb H\u01b0\u01a1ng", "", ""),
+    ("Hawaiian", "K\u0101\u02bbehu", "", ""),
+    ("Greek letters of mathematics", "\u0394t and \u03c0r", "", ""),
+]  # fmt: skip
+
+
+def _deceptive() -> list[Case]:
+    places = [
+        (USER, "givenName", "given_name", False), (USER, "email", "email", True), (USER, "username", "username", True),
+        (USER, "sourcedId", "sourced_id", True), (USER, "identifier", "identifier", True),
+        (ORG, "name", "name", False), (ORG, "sourcedId", "sourced_id", True), (CLASS, "title", "title", False),
+        (COURSE, "title", "title", False), (SESSION, "title", "title", False),
+        (ENROLLMENT, "sourcedId", "sourced_id", True), (DEMOGRAPHICS, "sourcedId", "sourced_id", True),
+    ]  # fmt: skip
+    return [
+        Case(FAMILY, f"{entity} {name}, deceptive: {what}", Text(entity, name, attribute, text), Unchanged(tuple(
+            sorted(Issue(code, "warning", name) for code in (of_ids if is_id else of_names).split()))))
+        for what, text, of_names, of_ids in _DECEPTIVE
+        for entity, name, attribute, is_id in places
+    ]  # fmt: skip
 
 
 def changed(name: str, entity: Entity, expect: Outcome, version: Any = "1.1", /, **changes: Any) -> Case:
@@ -198,6 +269,9 @@ _WORDS = [
           ("a roleType of its own", [{"roleType": "main", "role": "aide", "org": {"sourcedId": "o"}}],
            rejected("UnknownVocabulary", "roles.roleType")),
           ("no role", [{"roleType": "primary", "org": {"sourcedId": "o"}}], rejected("MissingRequired", "roles.role")),
+          ("no roleType", [{"role": "aide", "org": {"sourcedId": "o"}}], warned("MissingExpected", "roles.roleType")),
+          ("no org", [{"roleType": "primary", "role": "aide"}], warned("MissingExpected", "roles.org")),
+          ("none", None, warned("MissingExpected", "roles")),
           ("a bad date", [{"roleType": "primary", "role": "aide", "org": {"sourcedId": "o"}, "endDate": CANARY}],
            rejected("BadDate", "roles.endDate")),
           ("a profile with credentials", [{"roleType": "primary", "role": "aide", "org": {"sourcedId": "o"},
@@ -241,7 +315,8 @@ _PASSWORDS = [
     ]
 ] + [
     Case(FAMILY, "a password under an escaped name", RawRecord(USER, (
-        b'{"sourcedId":"u1","status":"active","enabledUser":"true","givenName":"A","familyName":"B","role":"student",'
+        b'{"sourcedId":"u1","status":"active","enabledUser":"true","givenName":"A","familyName":"B","username":"a",'
+        b'"role":"student",'
         b'"orgs":[{"sourcedId":"o1"}],"metadata":{"p\\u0061ssword":"' + SECRET.encode() + b'"}}')),
         Decoded(True, (), secret=True)),
     changed("a password in an org's metadata", ORG, Decoded(True, (), secret=True), metadata={"password": SECRET}),
@@ -258,4 +333,4 @@ _MASKS = [
     "Test"]
 ]  # fmt: skip
 
-CASES = [*_texts(), *_IDS, *_DATES, *_WORDS, *_PASSWORDS, *_MASKS]
+CASES = [*_texts(), *_deceptive(), *_IDS, *_DATES, *_WORDS, *_PASSWORDS, *_MASKS]

@@ -35,7 +35,7 @@ def changed(version: str = "1.1", change: Callable[[Files], object] = lambda fil
     return validate(held)
 
 
-def put(name: str, line: int, **cells: str) -> Callable[[Files], None]:
+def put(name: str, line: int, /, **cells: str) -> Callable[[Files], None]:
     """Other cells on a line; 1 is the header."""
 
     def change(files: Files) -> None:

@@ -17,6 +17,7 @@ SOURCES = (
     "oneroster/values.py",
     "worker/pull.py",
     "store/plan.py",
+    "oneroster/deceptive.py",
     "store/checks.py",
     "store/conflicts.py",
 )

@@ -32,11 +32,17 @@ PLAIN: dict[Entity, dict[str, Any]] = {
     Entity.ENROLLMENTS: ENROLLMENT,
     Entity.DEMOGRAPHICS: DEMOGRAPHICS,
 }
+USER_1_2 = USER | {"roles": [{"roleType": "primary", "role": "student", "org": {"sourcedId": "o1"}}]}
 WITHOUT = object()
 
 
+def plain(entity: Entity, version: Version) -> dict[str, Any]:
+    """A record that nothing is wrong with."""
+    return USER_1_2 if (entity, version) == (Entity.USERS, "1.2") else PLAIN[entity]
+
+
 def read(entity: Entity, version: Version = "1.1", **changes: Any) -> Decoded:
-    fields = {name: value for name, value in (PLAIN[entity] | changes).items() if value is not WITHOUT}
+    fields = {name: value for name, value in (plain(entity, version) | changes).items() if value is not WITHOUT}
     return Decoder(entity, version)(json.dumps(fields).encode())
 
 

@@ -20,6 +20,7 @@ USER = {
     "enabledUser": True,
     "givenName": "Ada",
     "familyName": "North",
+    "username": "ada",
     "role": "student",
     "orgs": [{"sourcedId": "o1"}],
 }

@@ -75,6 +75,7 @@ def person(*roles: tuple[str, str], orgs: tuple[str, ...] = ()) -> User:
         "enabledUser": True,
         "givenName": "Ada",
         "familyName": "North",
+        "username": "ada",
         "roles": [{"roleType": "primary", "role": role, "org": {"sourcedId": org}} for role, org in roles],
         "orgs": [{"sourcedId": org} for org in orgs],
     }
@@ -200,6 +201,7 @@ USER = {
     "enabledUser": True,
     "givenName": "Ada",
     "familyName": "North",
+    "username": "ada",
     "role": "Para Pro",
     "orgs": [{"sourcedId": "o1"}],
 }

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .entities import Entity
+from .expected import NO_NEEDS, Needs
 from .masks import is_masked
 from .problems import VALUE_MASKED, Problem
 from .records import AcademicSession, Class, Course, Demographics, Enrollment, Org, Record, User
@@ -36,10 +37,11 @@ from .values import (
 class Reader:
     """One JSON object under the eyes of the standard. Collects problems instead of stopping at the first."""
 
-    def __init__(self, fields: dict[str, Any], size: int, version: str) -> None:
+    def __init__(self, fields: dict[str, Any], size: int, version: str, needs: Needs = NO_NEEDS) -> None:
         self.fields = fields
         self.size = size
         self.version = version
+        self.needs = needs
         self.problems: list[Problem] = []
         self.invalid = False
         self.withheld = False  # whether a masked value counts as withheld; only people's are
@@ -265,20 +267,17 @@ class Reader:
 
 
 def _org(read: Reader) -> Org:
-    org = Org(
+    return Org(
         *read.common(),
         name=read.must("name"),
         type=read.word("type", ORG_TYPES, required=True) or "",
         identifier=read.text("identifier"),
         parent_sourced_id=read.reference("parent"),
     )
-    if read.version == "1.2":
-        read.expected(org.identifier, "identifier")
-    return org
 
 
 def _session(read: Reader) -> AcademicSession:
-    session = AcademicSession(
+    return AcademicSession(
         *read.common(),
         title=read.must("title"),
         type=read.word("type", SESSION_TYPES, required=True) or "",
@@ -287,8 +286,6 @@ def _session(read: Reader) -> AcademicSession:
         school_year=_year(read),
         parent_sourced_id=read.reference("parent"),
     )
-    read.expected(session.school_year, "schoolYear")
-    return session
 
 
 def _year(read: Reader) -> int | None:
@@ -303,7 +300,7 @@ def _year(read: Reader) -> int | None:
 
 
 def _course(read: Reader) -> Course:
-    course = Course(
+    return Course(
         *read.common(),
         title=read.must("title"),
         course_code=read.text("courseCode"),
@@ -313,13 +310,10 @@ def _course(read: Reader) -> Course:
         subjects=read.texts("subjects"),
         subject_codes=read.texts("subjectCodes"),
     )
-    if read.version == "1.2":
-        read.expected(course.course_code, "courseCode")
-    return course
 
 
 def _class(read: Reader) -> Class:
-    record = Class(
+    return Class(
         *read.common(),
         title=read.must("title"),
         class_code=read.text("classCode"),
@@ -333,8 +327,6 @@ def _class(read: Reader) -> Class:
         subject_codes=read.texts("subjectCodes"),
         periods=read.texts("periods"),
     )
-    read.expected(record.term_sourced_ids, "terms")
-    return record
 
 
 def _user(read: Reader) -> User:
@@ -347,12 +339,14 @@ def _user(read: Reader) -> User:
     primary_org = read.reference("primaryOrg")
     role = _primary_role(roles, primary_org)
     if role is None:
+        if read.version == "1.2" and read.fields.get("role"):
+            read.expected(roles, "roles")
         role = read.word("role", ROLES, required=True) or ""
         roles = [one_role("primary", role, org) for org in orgs] or [one_role("primary", role, None)]
     enabled = read.flag("enabledUser")
     if enabled is None and not any(problem.field == "enabledUser" for problem in read.problems):
         read.error("MissingRequired", "enabledUser")
-    user = User(
+    return User(
         *common,
         enabled_user=bool(enabled),
         username=read.text("username"),
@@ -376,8 +370,6 @@ def _user(read: Reader) -> User:
         sms=read.text("sms"),
         phone=read.text("phone"),
     )
-    read.expected(user.org_sourced_ids, "orgs" if read.version == "1.1" else "roles")
-    return user
 
 
 def one_role(role_type: str | None, role: str, org: str | None) -> dict[str, str | None]:
@@ -404,7 +396,10 @@ def _roles(read: Reader) -> list[dict[str, str | None]]:
         role_type, standard = known(role_type, ROLE_TYPES) if role_type else (None, True)
         if not standard or (role_type or "").startswith("ext:"):
             inner.error("UnknownVocabulary", "roleType")
-        org = inner.reference("org")
+        org = inner.reference("org", required=read.needs.role_org)
+        if read.version == "1.2":
+            inner.expected(role_type, "roleType")
+            inner.expected(org, "org")
         begin, end = inner.optional_date("beginDate"), inner.optional_date("endDate")
         # A profile is a URI. Servers put whole profile objects here, with credentials in them: never kept.
         profile = item.get("userProfile")

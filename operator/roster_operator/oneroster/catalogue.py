@@ -83,6 +83,19 @@ RECORDS: tuple[Entry, ...] = (
         ("ReferenceAsText", "A reference is a bare text instead of an object."),
         ("ReferenceFromHref", "A reference has no sourcedId. It was taken from the end of its href."),
     ),
+    *_entries(
+        "warning",
+        "It was kept as it came. Look at it in the SIS: it may be made to deceive, or pasted from elsewhere.",
+        ("BidiControl", "A name, id or address holds characters that turn the direction of the text."),
+        ("ZeroWidth", "A name, id or address holds characters that cannot be seen."),
+        (
+            "LookalikeLetters",
+            (
+                "A name, id or address holds letters that look like others: of two alphabets in one word, or of ASCII "
+                "in another dress."
+            ),
+        ),
+    ),
     Entry(
         "ValueMasked",
         "warning",

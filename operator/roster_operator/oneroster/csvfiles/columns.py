@@ -6,6 +6,9 @@ from itertools import repeat
 
 import msgspec
 
+from roster_operator.oneroster.choices import NAMES
+from roster_operator.oneroster.deceptive import FIELDS, deceptive
+from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.values import (
     BOOLEANS,
     MAX_ID,
@@ -52,6 +55,9 @@ class FileCheck:
         self._good_periods: set[tuple[str, str]] = set()
         self._parted: dict[str, tuple[int, ...]] = {}
         self._told: set[str] = set()
+        # What people and programs know a record by, and whether it is an id.
+        entity = layout.table.entity
+        self._shown = {} if entity is None else _shown(entity)
 
     def take(self, part: Rows) -> None:
         """Checks a slice."""
@@ -118,6 +124,15 @@ class FileCheck:
         judge = self._judges.get(name)
         if judge is not None:
             self._judged(column, judge, cells, lines)
+        elif name in self._shown and not "".join(cells).isascii():
+            self._deceptive(column, cells, lines)
+
+    def _deceptive(self, column: Column, cells: _Cells, lines: Sequence[int]) -> None:
+        is_id = self._shown[column.name]
+        for cell, line in zip(cells, lines, strict=True):
+            if not cell.isascii():
+                for code in deceptive(cell, is_id=is_id):
+                    self._add(code, line, column.name)
 
     def _needed(self, column: Column, cells: _Cells, lines: Sequence[int]) -> None:
         need = column.need
@@ -196,6 +211,11 @@ class FileCheck:
             metadata = {name: row[at] for at, name in self._layout.metadata if row[at]}
             if metadata and len(msgspec.json.encode(metadata)) > MAX_METADATA_BYTES:
                 self._add("MetadataTooLarge", line)
+
+
+def _shown(entity: Entity) -> dict[str, bool]:
+    names = NAMES[entity]
+    return {alias: is_id for attribute, _, is_id in FIELDS[entity] for alias in names[attribute]}
 
 
 def _turned(begin: str, end: str) -> bool:

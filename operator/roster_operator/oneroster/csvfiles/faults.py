@@ -282,6 +282,9 @@ _ROW = [
     *_warnings(
         "Look at the text: it may be made to deceive, or pasted from elsewhere.",
         ("InvisibleCharacters", "The file has text with characters that cannot be seen or that turn its direction."),
+        ("BidiControl", "A name, id or address holds characters that turn the direction of the text."),
+        ("ZeroWidth", "A name, id or address holds characters that cannot be seen."),
+        ("LookalikeLetters", "A name, id or address holds letters that look like others; it was kept as it came."),
         standard=False,
     ),
     *_warnings(

@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 
+from roster_operator.oneroster.choices import ATTRIBUTES
 from roster_operator.oneroster.decode import Decoder
 from roster_operator.oneroster.entities import Entity
+from roster_operator.oneroster.expected import Needs
 from roster_operator.oneroster.problems import Decoded, Problem
 from roster_operator.oneroster.source import Raw, Version
 
@@ -25,21 +27,21 @@ _encode = msgspec.json.Encoder().encode
 _ERROR, _WARNING = "error", "warning"
 
 
+def csv_needs(entity: Entity, version: Version) -> Needs:
+    """What the standard's files require and a record can live without: columns that are `expected`."""
+    columns = TABLES[version][entity.value].columns
+    names = ATTRIBUTES[entity]
+    fields = tuple((column.field, names[column.field]) for column in columns if column.need == "expected")
+    return Needs(fields, role_org=True)
+
+
 class CsvDecoder:
     """Reads one row of an entity, as a Shaper wrote it; never raises for it."""
 
     def __init__(self, entity: Entity, version: Version, omit: frozenset[str] = frozenset()) -> None:
         self._entity, self._omit = entity, omit
         self._version: Version = version
-        self._decode = Decoder(entity, version, omit)
-        expected = [column for column in TABLES[version][entity.value].columns if column.need == "expected"]
-        # Those that REST does not ask for: the decoder would not miss them.
-        names: dict[str, str] = {"username": "username", "org": "org_sourced_id", "classType": "class_type"}
-        self._expected = [
-            (column.field, names[column.field])
-            for column in expected
-            if column.field in names and column.field not in omit
-        ]
+        self._decode = Decoder(entity, version, omit, csv_needs(entity, version))
 
     def without(self, names: frozenset[str]) -> "CsvDecoder":
         """One that passes over these fields, by the standard's names."""
@@ -49,17 +51,7 @@ class CsvDecoder:
         data = raw if type(raw) is bytes else bytes(raw)
         if data[:1] == b"!":
             return self._marked(data)
-        decoded = self._decode(data)
-        return self._completed(decoded) if self._expected else decoded
-
-    def _completed(self, decoded: Decoded) -> Decoded:
-        if decoded.record is None:
-            return decoded
-        missed = [field for field, name in self._expected if getattr(decoded.record, name) is None]
-        if not missed:
-            return decoded
-        more = tuple(Problem("MissingExpected", _WARNING, field) for field in missed)
-        return decoded._replace(problems=(*decoded.problems, *more))
+        return self._decode(data)
 
     def _marked(self, data: bytes) -> Decoded:
         head, _, rest = data.partition(b"\n")
@@ -68,7 +60,7 @@ class CsvDecoder:
             for code, severity, field in msgspec.json.decode(head[1:])
             if field not in self._omit
         ]
-        decoded = self._completed(self._decode(rest))
+        decoded = self._decode(rest)
         record = None if any(mark.severity == _ERROR for mark in marks) else decoded.record
         return decoded._replace(record=record, problems=(*marks, *decoded.problems))
 
