@@ -53,8 +53,9 @@ class RosterConnectionSpec(Model):
         "beyond limits. A digest approves one merge; status.pendingPlan has the next one.",
     )
     suspend: bool = Field(
-        default=False, description="true: nothing new is begun, no test, no pull and no merge. What runs goes on, "
-        "and so does an undo."
+        default=False,
+        description="true: nothing new is begun, no test, no pull and no merge. What runs goes on, "
+        "and so does an undo.",
     )
     limits: Limits = Field(default_factory=Limits, description="How much a sync may change before it is held.")
     retention: Retention = Field(
