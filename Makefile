@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 PYTEST := $(PY) -m pytest
 PROMTOOL = $(shell command -v promtool || echo .local/tools/promtool)
-PARTS := check test-unit test-hostile test-store test-cluster
+PARTS := check test-unit test-hostile test-store test-cluster test-console
 CHECKS := check-style check-types check-imports check-dependencies check-unused check-generated check-alerts \
 	check-chart check-tree
 CODE := operator examples deploy
@@ -25,7 +25,7 @@ $(PYTEST) -p no:cacheprovider --junitxml=build/junit-$(1).xml -o junit_suite_nam
 	< /dev/null 2>&1 | tee build/$(1).log
 endef
 
-.PHONY: help venv system-packages system-python demo demo-down test $(PARTS) $(CHECKS) bench generate lock clean
+.PHONY: help venv system-packages console-packages system-python demo demo-down test $(PARTS) $(CHECKS) bench generate lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -104,7 +104,7 @@ check-tree: $(READY) system-packages
 
 test-unit: $(READY) ## Tests that need nothing but Python
 	$(call tests,$@,-m "not store and not apiserver and not cluster" --ignore=tests/checks --ignore=tests/alerts \
-		--ignore=tests/hostile)
+		--ignore=tests/hostile --ignore=tests/console)
 
 # In a process of its own: its memory is measured. Each case has a thread, and with an arena of malloc for each of them
 # the sum would tell of malloc, not of us.
@@ -113,7 +113,7 @@ test-hostile: $(READY) ## Every bad input of the table, and fuzzing: reasons, pl
 	$(call tests,$@,-m "not store" tests/hostile)
 
 test-store: $(READY) system-packages ## Tests on real PostgreSQL servers, versions 15 and 18
-	$(call tests,$@,-m store)
+	$(call tests,$@,-m store --ignore=tests/console)
 
 # Where nobody works on, the cluster goes as it came; one that was up before stays.
 test-cluster: $(READY) ## Tests on a real API server, and end to end on the local cluster
@@ -125,7 +125,14 @@ test-cluster: $(READY) ## Tests on a real API server, and end to end on the loca
 
 .PHONY: cluster-tests
 cluster-tests:
-	$(call tests,test-cluster,-m "apiserver or cluster")
+	$(call tests,test-cluster,-m "apiserver or cluster" --ignore=tests/console)
+
+# In a real Chromium, against a real API server and a real PostgreSQL.
+test-console: $(READY) console-packages ## The console: pages, API, rights, accessibility (6 minutes at most)
+	$(call tests,$@,tests/console)
+
+console-packages:
+	@.ci/system-packages python postgres chromium
 
 bench: $(READY) $(BENCH)/.ready ## Measure stage and merge; figures in build/bench.json
 	@mkdir -p build

@@ -9,6 +9,12 @@ import pytest
 from tests.console.conftest import Browser
 from tests.console.fake_cluster import DIGEST, FakeCluster, blocked, connection, ready, sync
 
+from roster_operator.console import views
+from roster_operator.store.activity import KINDS
+from roster_operator.store.readings import Kind
+from roster_operator.store.removals import CAUSES
+from roster_operator.store.review import ACTIONS
+
 NAUGHTY = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -268,6 +274,14 @@ async def test_pages_are_made_for_screen_readers_and_small_screens(browser: Brow
         assert all(cell.get("scope") in ("row", "col") for cell in reader.all("th"))
         for _, attributes in reader.tags:
             assert attributes.get("aria-labelledby", identities[0]) in identities
+
+
+def test_everything_that_can_happen_to_a_record_has_words() -> None:
+    assert set(views.ACTIONS) >= set(ACTIONS)
+    assert set(views.EVENTS) >= set(ACTIONS) | {"manualCreate", "manualUpdate", "manualEnd"}
+    assert set(views.CAUSES) == set(CAUSES)
+    assert set(views.READ) == set(Kind)
+    assert set(views.ACTS) == set(KINDS)
 
 
 async def test_the_openapi_document_describes_the_resources_and_asks_for_a_bearer_token(browser: Browser) -> None:

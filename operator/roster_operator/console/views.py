@@ -60,6 +60,8 @@ ACTIONS = {
     "tobedeleted": ("Marked as deleted", "goes"),
     "vanished": ("No longer shown", "goes"),
     "outOfScope": ("Out of scope", "goes"),
+    "concluded": ("Had ended", "goes"),
+    "schoolClosed": ("School is gone", "goes"),
     "undone": ("Taken back", "goes"),
 }
 
@@ -91,6 +93,8 @@ CAUSES = {
     "tobedeleted": "the source marked it as deleted",
     "vanished": "the source no longer showed it",
     "outOfScope": "it fell out of what is taken",
+    "concluded": "it had ended by its own dates",
+    "schoolClosed": "its school is gone",
     "undone": "the sync that brought it was taken back",
 }
 EVENTS = {
@@ -100,6 +104,8 @@ EVENTS = {
     "tobedeleted": "Marked as deleted by the source",
     "vanished": "No longer shown by the source",
     "outOfScope": "Fell out of what is taken",
+    "concluded": "Had ended",
+    "schoolClosed": "Went with its school",
     "undone": "Taken back",
     "manualCreate": "Added by hand",
     "manualUpdate": "Changed by hand",
@@ -127,7 +133,7 @@ READ = {
 # What a person's page shows; demographics are not among it.
 PERSON_FIELDS = (
     "given_name", "middle_name", "family_name", "preferred_given_name", "preferred_family_name", "pronouns", "role",
-    "grades", "identifier", "username", "email", "enabled_user", "org_sourced_ids",
+    "grades", "identifier", "username", "email", "enabled_user",
 )  # fmt: skip
 
 
@@ -292,6 +298,21 @@ def _patch(sync: Sync, spec: dict[str, object]) -> str:
         f"kubectl -n {shlex.quote(where.namespace)} patch {resource} {shlex.quote(where.name)} "
         f"--field-manager={FIELD_MANAGER} --type=merge -p {shlex.quote(json.dumps({'spec': spec}))}"
     )
+
+
+def removal_rows(plan: PlanSummary) -> list[tuple[str, int, bool]]:
+    """Why records go, how many, and whether somebody should wonder. The first two are always told."""
+    gone = plan.removals
+    rows = [
+        ("Marked as deleted by the source", gone.explained, False),
+        ("Simply no longer shown", gone.unexplained, True),
+        ("Had ended by their own dates", gone.concluded, False),
+        ("Went with their school", gone.school_closed, True),
+        ("Out of what is taken", gone.out_of_scope, False),
+        ("Taken back", gone.undone, False),
+        ("Would go, and stay", plan.summed().withheld, False),
+    ]
+    return [row for at, row in enumerate(rows) if row[1] or at < 2]
 
 
 def review_fields(entity: str) -> list[tuple[str, str]]:
