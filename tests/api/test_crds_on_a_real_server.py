@@ -70,6 +70,7 @@ ACCEPTED = [
     ("what is taken, and as what", connection(scope={"schools": ["s1"], "roles": ["student"], "terms": "Current", "enrolledOnly": True, "entities": ["orgs", "users"]}, fields={"omit": ["users.phone", "demographics"]}, roleMapping={"ext:para": "aide"})),
     ("signed requests to a vendor's server", changed(changed(connection(), "spec.api.auth", {"type": "OAuth1", "signatureMethod": "HMAC-SHA1", "secretRef": {"name": "s"}}), "spec.api.provider", "ClassLink")),
     ("retention", connection(retention={"removeAfterDays": 30, "historyDays": 90})),
+    ("limits by school and entity, over days", connection(limits={"perSchool": {"deactivate": {"percent": 30}}, "entities": {"enrollments": {"deactivate": {"percent": 25, "floor": 500}}}, "windowDays": 14, "onExceed": "HoldRemovals"})),
     ("the least of a sync", sync()),
     ("a delta", sync(mode="Delta")),
     ("an upload", sync(source={"upload": DIGEST})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -9,18 +10,24 @@ import pytest
 from msgspec.structs import replace as changed
 from tests.worker.worlds import World
 
-from roster_operator.api.limits import Limit, Limits
+from roster_operator.api.limits import Limit, Limits, OnExceed
+from roster_operator.api.sync import SchoolsOverLimit
 from roster_operator.store import readers
+from roster_operator.store.impact import SchoolLoss
 from roster_operator.store.plan import EntityPlan, Plan
 from roster_operator.store.profile import Profile
-from roster_operator.worker.decisions import beyond
+from roster_operator.store.window import Before, Window
+from roster_operator.worker.decisions import beyond, holding
+from roster_operator.worker.steps import plan_summary
 from roster_sample_sis import District, Role
 from roster_sample_sis.variants import one_percent_changed
 
 
 def plan(base_version: int = 3, profile: Profile | None = None, **users: int) -> Plan:
     made = EntityPlan(**{"received": 1000, "active": 1000, **users})
-    return Plan("sha256:0", base_version, {"users": made}, True, None, profile=(profile or Profile()).to_dict())
+    return Plan(
+        "sha256:" + "0" * 64, base_version, {"users": made}, True, None, profile=(profile or Profile()).to_dict()
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,6 +78,84 @@ def test_a_limit_of_ones_own_is_asked_instead() -> None:
 def test_what_a_removal_hits_in_use_stands_first() -> None:
     hits = beyond(plan(vanished=900, profile=Profile(in_use={"users": 3}, email_changes=500)), Limits())
     assert [hit.limit for hit in hits] == ["inUse", "deactivate", "emailChange"]
+
+
+def windowed(role_changes: int = 0, email_changes: int = 0, **entities: Before) -> Profile:
+    return Profile(window=Window(7, dict(entities), role_changes, email_changes))
+
+
+@pytest.mark.parametrize(
+    ("given", "hit"),
+    [
+        (plan(profile=windowed(users=Before(lost=60)), vanished=60), ("deactivate", 120, 1060)),
+        (plan(profile=windowed(users=Before(updated=700)), update=60), ("update", 760, 1000)),
+        (plan(profile=windowed(users=Before(created=400)), create=150), ("create", 550, 600)),
+        (plan(profile=replace(windowed(role_changes=45), role_changes=10)), ("roleChange", 55, 1000)),
+        (plan(profile=replace(windowed(email_changes=95), email_changes=10)), ("emailChange", 105, 1000)),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_the_last_days_did_counts_with_the_plan(given: Plan, hit: tuple[str, int, int]) -> None:
+    (found,) = beyond(given, Limits())
+    assert (found.limit, found.count, found.of, found.days) == (*hit, 7)
+    assert "with the merges of the last 7 days" in found.sentence
+
+
+def test_a_plan_that_does_nothing_of_the_kind_is_not_held_for_what_was_merged() -> None:
+    assert beyond(plan(profile=windowed(users=Before(lost=900, updated=900, created=900)), active=1000), Limits()) == []
+
+
+def test_what_ended_by_itself_is_no_loss_and_other_causes_are() -> None:
+    assert beyond(plan(concluded=1000), Limits()) == []
+    assert beyond(plan(concluded=500, school_closed=60, vanished=41), Limits())[0].count == 101
+
+
+def test_an_entity_may_have_limits_of_its_own() -> None:
+    own = Limits.from_dict({"entities": {"users": {"deactivate": {"percent": 20, "floor": 0}}}})
+    assert beyond(plan(vanished=200), own) == []
+    assert beyond(plan(vanished=201), own)[0].max_percent == 20
+    assert beyond(plan(update=751), own)[0].limit == "update"
+    with pytest.raises(ValueError, match="no such entity: pupils"):
+        Limits.from_dict({"entities": {"pupils": {}}})
+    with pytest.raises(ValueError, match="floor"):
+        Limits.from_dict({"entities": {"users": {"deactivate": {"percent": 20}}}})
+
+
+def test_new_schools_do_not_count_as_created() -> None:
+    assert beyond(plan(create=900, profile=Profile(arrivals={"users": 500})), Limits()) == []
+    assert beyond(plan(create=900, profile=Profile(arrivals={"users": 399})), Limits())[0].count == 501
+
+
+SCHOOLS = [
+    SchoolLoss("users", "north", 30, 40),
+    SchoolLoss("users", "south", 26, 50),
+    SchoolLoss("users", "small", 5, 5),
+    SchoolLoss("classes", "north", 6, 10),
+    SchoolLoss("classes", "south", 25, 50),
+]
+
+
+def test_a_single_school_holds_a_plan_that_is_small_for_the_district() -> None:
+    given = plan(vanished=61, profile=Profile(schools=SCHOOLS))
+    users, classes = beyond(given, Limits())
+    assert (users.limit, users.entity, users.count, users.of, users.schools) == ("perSchool", "users", 30, 40, 2)
+    assert (classes.entity, classes.count, classes.of, classes.schools) == ("classes", 6, 10, 1)
+    assert users.sentence.startswith("2 schools would lose, the hardest hit one 30 of its 40 users (75.0 %)")
+    assert classes.sentence.startswith("1 school would lose 6 of its 10 classes")
+    summary = plan_summary(given, beyond(given, Limits()))
+    assert summary.schools_over_limit == SchoolsOverLimit(count=2, worst_percent=75)
+    assert "north" not in summary.model_dump_json()
+    lenient = Limits.from_dict({"perSchool": {"deactivate": {"percent": 80}}})
+    assert beyond(given, lenient) == []
+
+
+def test_only_limits_of_removals_make_removals_wait() -> None:
+    given = plan(vanished=101, update=751, profile=Profile(schools=SCHOOLS, in_use={"users": 1}))
+    assert holding(given, Limits()) == []
+    wait = Limits(on_exceed=OnExceed.HOLD_REMOVALS)
+    assert [hit.limit for hit in holding(given, wait)] == ["inUse", "deactivate", "perSchool", "perSchool"]
+    held = replace(plan(update=751, held=101), profile=given.profile | {"in_use": {}}, held=[{}])
+    assert [hit.limit for hit in beyond(held, wait)] == ["update"]
 
 
 def with_users(district: District, **each: Any) -> District:

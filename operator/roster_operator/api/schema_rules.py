@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from .connection import RosterConnectionSpec
+from .scope import ScopedEntity
 from .sync import FINAL, Mode, Phase, RosterSyncSpec
 
 SOURCES = ("api", "csv")  # fields of RosterConnectionSpec of which exactly one is set
@@ -33,6 +34,18 @@ class Rule:
         if self.field_path:
             out["fieldPath"] = self.field_path
         return out
+
+
+def limit_rules() -> list[Rule]:
+    """Rules of the limits of either resource."""
+    known = ", ".join(f"'{entity}'" for entity in ScopedEntity)
+    return [
+        Rule(
+            ("spec", "limits", "entities"),
+            f"self.all(entity, entity in [{known}])",
+            "limits.entities names entities as the standard does: " + ", ".join(ScopedEntity),
+        )
+    ]
 
 
 def connection_rules() -> list[Rule]:
@@ -111,6 +124,7 @@ def connection_rules() -> list[Rule]:
             "self.all(window, window.from <= window.to)",
             "a pause must not end before it begins",
         ),
+        *limit_rules(),
     ]
 
 
@@ -120,7 +134,7 @@ def sync_rules() -> list[Rule]:
         Rule(("spec", name), "duration(self) >= duration('1s')", f"{name} must be at least 1s")
         for name in ("stagedFor", "ttlAfterFinished")
     ]
-    return [*_immutable_spec(), *_undo_rules(), *times, *_status_rules()]
+    return [*_immutable_spec(), *_undo_rules(), *times, *limit_rules(), *_status_rules()]
 
 
 def _undo_rules() -> Iterable[Rule]:

@@ -134,6 +134,7 @@ class EntityCounts(Observed):
     invalid: int = 0
     out_of_scope: int = Field(default=0, description="Records that the source showed and that scope leaves out.")
     withheld: int = Field(default=0, description="Records that would go, had the pull been proved complete.")
+    held: int = Field(default=0, description="Records that would go, but removals wait: see plan.held.")
 
     @property
     def effects(self) -> str:
@@ -167,6 +168,15 @@ class Removals(Observed):
     unexplained: int = 0
 
 
+class SchoolsOverLimit(Observed):
+    """Schools that lose more than limits.perSchool allows; which ones stands in the database."""
+
+    count: int = Field(default=0, description="Schools.")
+    worst_percent: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=0, description="Per cent that the hardest hit one loses of an entity."
+    )
+
+
 class FieldChanges(Observed):
     """One field of one entity, in records that the plan updates: how many get another value, how many lose theirs."""
 
@@ -192,6 +202,11 @@ class PlanSummary(Observed):
     entities: Annotated[dict[str, EntityCounts], Field(max_length=16)] = Field(default_factory=dict[str, EntityCounts])
     removals: Removals = Field(default_factory=Removals)
     limits: Annotated[list[LimitHit], Field(max_length=16)] = Field(default_factory=list[LimitHit])
+    held: Annotated[list[LimitHit], Field(max_length=8)] = Field(
+        default_factory=list[LimitHit],
+        description="The limits for which removals wait. The next sync plans them again.",
+    )
+    schools_over_limit: SchoolsOverLimit | None = None
     complete: bool = False
     incomplete_reason: Annotated[str, Field(max_length=256)] | None = None
     first: bool = Field(default=False, description="No sync of this tenant was merged before.")

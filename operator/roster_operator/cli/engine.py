@@ -26,7 +26,7 @@ from roster_operator.worker.failures import WorkerError
 from roster_operator.worker.inputs import SecretValues
 from roster_operator.worker.pull import Progress
 from roster_operator.worker.sources import open_for_test
-from roster_operator.worker.stage import Staged, recorded
+from roster_operator.worker.stage import Staged, recorded, with_limits
 from roster_operator.worker.staging import stage_connection
 from roster_operator.worker.undo import stage_undo
 
@@ -152,6 +152,7 @@ class Engine:
         """Merge exactly the plan with this digest."""
         approval = {"digest": digest, "via": "command line", "by": None, "at": datetime.now(UTC).isoformat()}
         with connect(self.merge_url) as conn:
+            approval = with_limits(conn, run, approval, self.connection.spec.limits)
             return merging.merge(conn, run, digest, approval)
 
     def discard(self, run: uuid.UUID) -> str:

@@ -19,6 +19,7 @@ from roster_operator.store.plan import Plan
 from roster_operator.store.profile import Profile
 from roster_operator.store.review import Change
 from roster_operator.store.runs import Run
+from roster_operator.worker.decisions import held_for
 from roster_operator.worker.steps import plan_summary
 
 console = Console()
@@ -73,6 +74,21 @@ def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
     console.print(plan_table(plan, hits))
     for hit in hits:
         console.print(f"[bold red]Beyond limits[/]: {hit.sentence}.")
+    for hit in held_for(plan):
+        console.print(f"[bold]Removals wait[/], the next sync plans them again: {hit.sentence}.")
+    causes = {
+        "marked by the source": "tobedeleted",
+        "ended by themselves (no limit counts them)": "concluded",
+        "gone with their school": "school_closed",
+        "no longer shown": "vanished",
+    }
+    told = [
+        f"{n:,} {words}"
+        for words, name in causes.items()
+        if (n := sum(getattr(e, name) for e in plan.entities.values()))
+    ]
+    if told:
+        console.print(f"Removed: {', '.join(told)}.")
     out_of_scope = sum(counts.out_of_scope for counts in plan.entities.values())
     if out_of_scope:
         console.print(f"Out of scope: {out_of_scope:,} merged records are no longer taken, and go.")

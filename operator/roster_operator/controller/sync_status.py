@@ -259,6 +259,10 @@ def _odd(plan: PublishedPlan) -> str:
 
 def _within_limits(plan: PublishedPlan) -> Wanted:
     if not plan.limits:
+        if plan.held:
+            waiting = sum(counts.held for counts in plan.entities.values())
+            text = f"Without {waiting:,} removals, which wait, the plan is within its limits: {limits_text(plan.held)}."
+            return Wanted("WithinLimits", True, "RemovalsHeld", f"{text} The next sync plans them again.{_scope(plan)}")
         return Wanted("WithinLimits", True, "WithinLimits", f"The plan is within its limits.{_scope(plan)}")
     return Wanted(
         "WithinLimits",

@@ -121,6 +121,12 @@ PULLS: tuple[Entry, ...] = (
         "Sync again. If it stays, `roster test` says what the server's listing lacks.",
     ),
     Entry(
+        "RemovalHeld",
+        "warning",
+        "Records would be removed, and removals wait, because too many would go (limits.onExceed: HoldRemovals).",
+        "See `plan.held` for the limit. The next sync plans them again; docs/how-to/limits.md says how to let them go.",
+    ),
+    Entry(
         "ScopedSchoolMissing",
         "warning",
         "spec.scope.schools names a school that neither the source nor the merged rows have.",

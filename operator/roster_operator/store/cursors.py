@@ -21,8 +21,17 @@ class Reach:
 
 
 def wanted_delta(conn: psycopg.Connection, mode: str) -> Reach | None:
-    """The reach where a run's mode asks for changes only; None also before the first merge, when all is new anyway."""
-    return reach(conn) if mode == "Delta" else None
+    """The reach where a run's mode asks for changes only; None also before the first merge, when all is new anyway, and
+    after a merge whose removals wait: no delta would show them again."""
+    return reach(conn) if mode == "Delta" and not _removals_wait(conn) else None
+
+
+def _removals_wait(conn: psycopg.Connection) -> bool:
+    row = conn.execute(
+        "select plan -> 'held' from roster.sync_run where tenant = (select roster.session_tenant())"
+        " and state = 'Merged' and mode <> 'Undo' order by data_version desc limit 1"
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def reach(conn: psycopg.Connection) -> Reach | None:

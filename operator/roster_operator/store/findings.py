@@ -11,14 +11,24 @@ from . import checks, profile, runs
 from .plan import Plan
 
 
-def added(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> Plan:
-    """The plan of a sealed run with both. To be called inside the transaction in which it was computed."""
+def added(conn: psycopg.Connection, run: runs.Run, plan: Plan, *, days: int = 0) -> Plan:
+    """The plan of a sealed run with both. To be called inside the transaction in which it was computed.
+
+    days: of the window of merges that are counted with it.
+    """
+    return checked(conn, run, profiled(conn, run, plan, days=days))
+
+
+def profiled(conn: psycopg.Connection, run: runs.Run, plan: Plan, *, days: int) -> Plan:
+    """The plan with what kind of change it is: enough to judge it by limits."""
+    found = profile.run(conn, run, plan, days=days, hold=bool(plan.held))
+    return replace(plan, profile=found.to_dict())
+
+
+def checked(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> Plan:
+    """The plan with what looks wrong in its result."""
     found = _known_checks(conn, run, plan)
-    return replace(
-        plan,
-        checks=checks.run(conn, run) if found is None else found,
-        profile=profile.run(conn, run).to_dict(),
-    )
+    return replace(plan, checks=checks.run(conn, run, hold=bool(plan.held)) if found is None else found)
 
 
 def _known_checks(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> list[dict[str, Any]] | None:

@@ -15,6 +15,7 @@ from psycopg import sql
 from . import conflicts, findings, removals, runs
 from . import plan as plans
 from .errors import DiscardedError, NotStagedError, StoreError
+from .profile import Profile
 from .removals import VALID_STAGED, Removals, names
 from .tables import TABLES, Table
 
@@ -109,10 +110,12 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
             return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
         before = plans.Plan.from_run(run)
         gone = removals.of(conn, run)
-        plan = replace(plans.compute(conn, run), checks=before.checks, profile=before.profile, trend=before.trend)
+        plan = replace(
+            plans.compute(conn, run), checks=before.checks, profile=before.profile, trend=before.trend, held=before.held
+        )
         if plan.digest != digest:
             if plan.digest != run.digest:
-                plan = findings.added(conn, run, plan)
+                plan = findings.added(conn, run, plan, days=Profile.from_dict(before.profile).window.days)
                 conn.execute(
                     "select roster.record_new_plan(%s, %s, %s, %s, %s)",
                     (run.run, plan.digest, runs.jsonb(plan.to_dict()), runs.jsonb(plan.issues), plan.base_version),

@@ -73,6 +73,8 @@ class Plan:
     profile: dict[str, Any] = field(default_factory=dict[str, Any])
     # How its issues compare to those of the run before, as store.issues counts them. No part of the digest either.
     trend: dict[str, int] = field(default_factory=dict[str, int])
+    # The limits for which removals wait for a later run, as the worker judged them; none: they do not wait.
+    held: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @property
     def changes(self) -> bool:
@@ -93,6 +95,7 @@ class Plan:
             "checks": self.checks,
             "profile": self.profile,
             "trend": self.trend,
+            "held": self.held,
         }
 
     @classmethod
@@ -109,6 +112,7 @@ class Plan:
             checks=recorded.get("checks", []),
             profile=recorded.get("profile", {}),
             trend=recorded.get("trend", {}),
+            held=recorded.get("held", []),
         )
 
 
@@ -242,9 +246,10 @@ def _issues(
     ).fetchall()
     found = [{"code": c, "severity": s, "entity": e, "count": n} for c, s, e, n in rows]
     found += [
-        {"code": "RemovalWithheld", "severity": "warning", "entity": name, "count": plan.withheld}
+        {"code": code, "severity": "warning", "entity": name, "count": count}
         for name, plan in entities.items()
-        if plan.withheld
+        for code, count in (("RemovalWithheld", plan.withheld), ("RemovalHeld", plan.held))
+        if count
     ]
     return found
 

@@ -6,14 +6,19 @@ Reviewed beside the plan and judged by limits; no part of its digest. Only recor
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
-from . import removals, runs
+from . import impact, removals, runs, window
+from .impact import SchoolLoss
 from .removals import VALID_STAGED, Removals, names
 from .tables import BY_ENTITY, TABLES, Table
+from .window import Window
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 # Whoever holds one of these sees much of a district; each new one is named in a review.
 PRIVILEGED_ROLES = ("administrator", "districtAdministrator", "principal", "siteAdministrator", "systemAdministrator")
@@ -47,7 +52,9 @@ class FieldChange:
 class Profile:
     """fields: most changed first. in_use: per entity the ids that the application uses and that would be removed.
 
-    new_privileged: people who get one of PRIVILEGED_ROLES and do not hold that role now.
+    schools: what each school loses. arrivals: per entity, new records that no limit counts (impact). window: what the
+    merges of the last days did beside it. new_privileged: people who get one of PRIVILEGED_ROLES and do not hold that
+    role now.
     """
 
     fields: list[FieldChange] = field(default_factory=list[FieldChange])
@@ -55,6 +62,9 @@ class Profile:
     email_changes: int = 0
     new_privileged: int = 0
     in_use: dict[str, int] = field(default_factory=dict[str, int])
+    schools: list[SchoolLoss] = field(default_factory=list[SchoolLoss])
+    arrivals: dict[str, int] = field(default_factory=dict[str, int])
+    window: Window = field(default_factory=lambda: Window(0))
 
     def to_dict(self) -> dict[str, Any]:
         """As kept in sync_run.plan."""
@@ -63,13 +73,18 @@ class Profile:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Profile:
         """What `to_dict` gave."""
-        return replace(cls(**data), fields=[FieldChange(**each) for each in data.get("fields", [])])
+        return replace(
+            cls(**data),
+            fields=[FieldChange(**each) for each in data.get("fields", [])],
+            schools=[SchoolLoss(**each) for each in data.get("schools", [])],
+            window=Window.from_dict(data.get("window", {})),
+        )
 
 
-def run(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None) -> Profile:
+def run(conn: psycopg.Connection, run: runs.Run, plan: Plan, *, days: int = 0, hold: bool = False) -> Profile:
     """The profile of a sealed run's plan, as it is now. To be called inside the plan's transaction.
 
-    hold: as the plan was computed.
+    days: of the window. hold: as the plan was computed.
     """
     gone = removals.of(conn, run, hold=hold)
     tenant = gone.tenant
@@ -82,6 +97,9 @@ def run(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None) ->
         users.get("email", 0),
         _privileged(conn, run, tenant),
         {table.entity: hit for table in TABLES if (hit := _in_use(conn, gone, table))},
+        impact.losses(conn, gone, plan),
+        impact.arrivals(conn, run, plan),
+        window.look(conn, gone, plan, days, people=bool(users.get("role") or users.get("email"))),
     )
 
 

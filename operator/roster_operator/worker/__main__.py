@@ -84,6 +84,8 @@ def _shorten(summary: WorkerSummary) -> bool:
     elif summary.plan and summary.plan.incomplete_reason:
         summary.plan.incomplete_reason = None
     # One limit is enough to hold a sync; the digest and the counts stay whatever happens.
+    elif summary.plan and len(summary.plan.held) > 1:
+        summary.plan.held.pop()
     elif summary.plan and len(summary.plan.limits) > 1:
         summary.plan.limits.pop()
     else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from roster_operator.api.limits import Limit, LimitHit, Limits
-from roster_operator.store.plan import EntityPlan, Plan
+from roster_operator.api.limits import PER_SCHOOL, EntityLimit, Limit, LimitHit, Limits, OnExceed
+from roster_operator.store.impact import SchoolLoss
+from roster_operator.store.plan import Plan
 from roster_operator.store.profile import Profile
+from roster_operator.store.window import Before
 
 
 @dataclass(frozen=True)
@@ -47,29 +49,129 @@ def removable(judged: Mapping[str, Pull]) -> list[str]:
     return list(pulled) if all(pull.complete for pull in pulled.values()) else []
 
 
+# Limits that only a removal can go beyond, so that a plan without its removals is within them.
+_OF_REMOVALS = ("inUse", "deactivate", PER_SCHOOL)
+
+
 def beyond(plan: Plan, limits: Limits) -> list[LimitHit]:
     """The limits that a plan goes beyond, what a removal would hit first."""
     profile = Profile.from_dict(plan.profile)
-    users = plan.entities.get("users", EntityPlan())
-    asked: list[tuple[str, str, int, int, Limit]] = []
-    for name, entity in plan.entities.items():
-        asked.append(("deactivate", name, entity.losses, entity.active, limits.deactivate))
-    asked.append(("roleChange", "users", profile.role_changes, users.active, limits.role_change))
-    asked.append(("emailChange", "users", profile.email_changes, users.active, limits.email_change))
-    for name, entity in plan.entities.items():
-        asked.append(("update", name, entity.update, entity.active, limits.update))
-        asked.append(("invalid", name, entity.invalid, entity.received, limits.invalid))
-        # A first merge creates everything.
-        if not plan.first:
-            asked.append(("create", name, entity.create, entity.active, limits.create))
-    in_use = [
+    return [*_in_use(plan, profile, limits), *_asked(plan, profile, limits), *_schools(plan, limits)]
+
+
+def holding(plan: Plan, limits: Limits) -> list[LimitHit]:
+    """The limits for which a plan's removals wait for a later run; none: they go, or a person has to look."""
+    if limits.on_exceed is not OnExceed.HOLD_REMOVALS:
+        return []
+    return [hit for hit in beyond(plan, limits) if hit.limit in _OF_REMOVALS]
+
+
+def held_for(plan: Plan) -> list[LimitHit]:
+    """The limits for which the plan's removals wait, as they were judged at its stage."""
+    return [LimitHit.from_dict(each) for each in plan.held]
+
+
+def schools_over(plan: Plan, percent: int, floor: int) -> list[SchoolLoss]:
+    """What single schools lose beyond this limit, the hardest hit first."""
+    return [
+        each
+        for each in Profile.from_dict(plan.profile).schools
+        if each.lost > floor and each.lost * 100 > percent * each.active
+    ]
+
+
+def _in_use(plan: Plan, profile: Profile, limits: Limits) -> list[LimitHit]:
+    return [
         LimitHit(limit="inUse", entity=name, count=count, of=plan.entities[name].active, max_percent=0,
                  max_count=limits.in_use)
         for name, count in profile.in_use.items()
         if count > limits.in_use
     ]  # fmt: skip
-    return in_use + [
-        LimitHit(limit=what, entity=name, count=count, of=of, max_percent=limit.percent, max_count=limit.floor)
-        for what, name, count, of, limit in asked
-        if count > limit.floor and count * 100 > limit.percent * of
+
+
+def _schools(plan: Plan, limits: Limits) -> list[LimitHit]:
+    if plan.held:
+        return []
+    worst: dict[str, SchoolLoss] = {}
+    limit = limits.per_school.deactivate
+    over = schools_over(plan, limit.percent, limit.floor)
+    for each in over:
+        worst.setdefault(each.entity, each)
+    return [
+        LimitHit(
+            limit=PER_SCHOOL,
+            entity=entity,
+            count=each.lost,
+            of=each.active,
+            max_percent=limit.percent,
+            max_count=limit.floor,
+            schools=sum(one.entity == entity for one in over),
+        )
+        for entity, each in worst.items()
     ]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One limit of one entity. `before`: what the merges of the window did beside the plan."""
+
+    limit: str
+    entity: str
+    count: int
+    of: int
+    at: Limit | EntityLimit
+    before: int = 0
+    of_window: int = 0
+
+
+def _asked(plan: Plan, profile: Profile, limits: Limits) -> list[LimitHit]:
+    return [hit for question in _questions(plan, profile, limits) if (hit := _judged(question, profile.window.days))]
+
+
+def _judged(asked: _Question, days: int) -> LimitHit | None:
+    def passed(count: int, of: int) -> bool:
+        return count > asked.at.floor and count * 100 > asked.at.percent * of
+
+    count, of, window = asked.count, asked.of, None
+    if not passed(count, of):
+        # A plan that does nothing of the kind is never held for what was merged before it.
+        if not asked.count or not asked.before:
+            return None
+        count, of, window = asked.count + asked.before, asked.of_window, days
+        if not passed(count, of):
+            return None
+    return LimitHit(
+        limit=asked.limit,
+        entity=asked.entity,
+        count=count,
+        of=of,
+        max_percent=asked.at.percent,
+        max_count=asked.at.floor,
+        days=window,
+    )
+
+
+def _questions(plan: Plan, profile: Profile, limits: Limits) -> Iterator[_Question]:
+    window = profile.window
+
+    def before(name: str) -> tuple[Before, int]:
+        """What the window did to an entity, and how many records it had when the window began."""
+        did = window.entities.get(name, Before())
+        return did, max(0, plan.entities[name].active + did.lost - did.created)
+
+    for name, entity in plan.entities.items():
+        did, had = before(name)
+        yield _Question("deactivate", name, entity.losses, entity.active, limits.of(name, "deactivate"), did.lost, had)
+    if "users" in plan.entities:
+        active, had = plan.entities["users"].active, before("users")[1]
+        roles, emails = profile.role_changes, profile.email_changes
+        yield _Question("roleChange", "users", roles, active, limits.role_change, window.role_changes, had)
+        yield _Question("emailChange", "users", emails, active, limits.email_change, window.email_changes, had)
+    for name, entity in plan.entities.items():
+        did, had = before(name)
+        yield _Question("update", name, entity.update, entity.active, limits.of(name, "update"), did.updated, had)
+        yield _Question("invalid", name, entity.invalid, entity.received, limits.of(name, "invalid"))
+        # A first merge creates everything, and so does a school that is new.
+        if not plan.first:
+            new = max(0, entity.create - profile.arrivals.get(name, 0))
+            yield _Question("create", name, new, entity.active, limits.of(name, "create"), did.created, had)

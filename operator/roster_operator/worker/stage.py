@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
@@ -18,13 +19,15 @@ from roster_operator.oneroster.references import REFERENCES
 from roster_operator.oneroster.source import Source
 from roster_operator.store import findings, issue_history, origins, runs
 from roster_operator.store import plan as plans
+from roster_operator.store.conflicts import UNDO
 from roster_operator.store.errors import DiscardedError, FencedError, StoreError, translated
 from roster_operator.store.plan import Plan
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.stage import Stage
 from roster_operator.store.tables import BY_ENTITY
+from roster_operator.store.window import BEYOND
 
-from .decisions import Pull, beyond, judge, removable
+from .decisions import Pull, beyond, holding, judge, removable
 from .failures import failure_of
 from .pull import EntityPull, KnownIds, Progress
 
@@ -78,6 +81,14 @@ def recorded(run: Run, limits: Limits) -> Staged:
     return Staged(plan, beyond(plan, limits), run.source_version, before=True)
 
 
+def with_limits(conn: psycopg.Connection, run: UUID, approval: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """An approval with the limits that the approved plan goes beyond. The window of later plans begins after it: what a
+    person let through is not counted against the next nights."""
+    found = runs.find(conn, run)
+    hits = beyond(Plan.from_run(found), limits) if found is not None and found.state == "Staged" else []
+    return approval | ({BEYOND: sorted({hit.limit for hit in hits})} if hits else {})
+
+
 def stage(
     source: Source,
     conn: psycopg.Connection,
@@ -126,7 +137,7 @@ def planned(
         run = runs.get(conn, name.run)
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
-            plan = findings.added(conn, run, plans.compute(conn, run))
+            plan = _judged(conn, run, limits)
         if run.mode != Mode.UNDO:  # which has looked at no source
             issue_history.note(conn, run.run, run.token, _REFERENCES)
             plan = replace(plan, trend=asdict(issue_history.trend(conn, run.run)))
@@ -141,6 +152,19 @@ def planned(
             raise ended from None
         raise
     return Staged(plan, beyond(plan, limits), filled.version)
+
+
+def _judged(conn: psycopg.Connection, run: Run, limits: Limits) -> Plan:
+    """The plan of a sealed run, its removals left for a later one where the limits say so. An undo is never halved."""
+    plan = findings.profiled(conn, run, plans.compute(conn, run), days=limits.window_days)
+    held = holding(plan, limits) if run.mode != UNDO else []
+    if held:
+        waiting = replace(plans.compute(conn, run, hold=True), held=[hit.to_dict() for hit in held])
+        schools = plan.profile["schools"]
+        waiting = findings.profiled(conn, run, waiting, days=limits.window_days)
+        # What waits is looked up by school too.
+        plan = replace(waiting, profile=waiting.profile | {"schools": schools})
+    return findings.checked(conn, run, plan)
 
 
 def _taken_away(conn: psycopg.Connection, opened: Stage) -> StoreError | None:

@@ -10,8 +10,17 @@ from uuid import UUID
 
 import psycopg
 
-from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import EntityCounts, FieldChanges, IssueCount, IssueTrend, Mode, PlanSummary, Removals
+from roster_operator.api.limits import PER_SCHOOL, LimitHit
+from roster_operator.api.sync import (
+    EntityCounts,
+    FieldChanges,
+    IssueCount,
+    IssueTrend,
+    Mode,
+    PlanSummary,
+    Removals,
+    SchoolsOverLimit,
+)
 from roster_operator.api.task import (
     DATABASE_SECRET_PATH,
     MERGE_URL_KEY,
@@ -33,12 +42,12 @@ from roster_operator.store.runs import RunName
 
 from . import check
 from .choices import choices_of
-from .decisions import beyond
+from .decisions import beyond, held_for, schools_over
 from .failures import WorkerError, failure_of
 from .inputs import MountedSecret, mounted_source_secret
 from .progress import ProgressLines
 from .sources import open_for_test
-from .stage import AlreadyMerged, Staged, answer_before
+from .stage import AlreadyMerged, Staged, answer_before, with_limits
 from .staging import stage_connection
 from .undo import stage_undo
 
@@ -126,7 +135,9 @@ def _merge(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
     order = _given(task.order, "order")
     approval = {"digest": order.digest, "by": order.by, "via": order.via, "at": order.at.isoformat()}
     with connect(MountedSecret(database, _database_secret(task)).need(MERGE_URL_KEY)) as conn:
-        result = merge(conn, run_name(task).run, order.digest, approval)
+        result = merge(
+            conn, run_name(task).run, order.digest, with_limits(conn, run_name(task).run, approval, task.limits)
+        )
     summary = _summary(task, Outcome.PLAN_CHANGED if isinstance(result, PlanChanged) else Outcome.MERGED)
     summary.plan = plan_summary(result.plan, beyond(result.plan, task.limits))
     summary.issues = issue_counts(result.plan)
@@ -174,6 +185,7 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
                 invalid=counts.invalid,
                 out_of_scope=counts.left_out,
                 withheld=counts.withheld,
+                held=counts.held,
             )
             for entity, counts in plan.entities.items()
         },
@@ -186,6 +198,8 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
             unexplained=sum(counts.vanished for counts in plan.entities.values()),
         ),
         limits=hits[:16],
+        held=held_for(plan)[:8],
+        schools_over_limit=_schools_over(plan, hits),
         complete=plan.complete,
         incomplete_reason=plan.incomplete_reason,
         first=plan.first,
@@ -197,6 +211,14 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
         new_privileged=changes.new_privileged,
         issue_trend=IssueTrend.from_dict(plan.trend),
     )
+
+
+def _schools_over(plan: Plan, hits: list[LimitHit]) -> SchoolsOverLimit | None:
+    hit = next((hit for hit in (*hits, *held_for(plan)) if hit.limit == PER_SCHOOL), None)
+    if hit is None:
+        return None
+    over = schools_over(plan, hit.max_percent, hit.max_count)
+    return SchoolsOverLimit(count=len({each.school for each in over}), worst_percent=min(100, int(100 * over[0].share)))
 
 
 def _check_totals(plan: Plan) -> dict[str, int]:

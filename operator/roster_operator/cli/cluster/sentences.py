@@ -73,7 +73,7 @@ def readiness(connection: Connection, now: datetime) -> str:
 
 def limit(hit: LimitHit, removals: Removals) -> str:
     """One limit that a plan goes beyond."""
-    if hit.limit not in _DONE:
+    if hit.limit not in _DONE or hit.days:
         return hit.sentence
     share = f"{hit.percent:.1f} %" if hit.of else f"{hit.count:,}"
     text = f"{hit.entity} {share} {_DONE[hit.limit]} (limit {hit.max_percent} %)"

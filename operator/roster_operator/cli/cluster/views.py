@@ -155,13 +155,19 @@ def review_lines(sync: Sync, width: int | None, program: Program) -> Iterator[Li
     yield from plan_lines(plan, width)
     yield Line("")
     for hit in plan.limits:
-        text = (
-            f"{hit.count:,} of {hit.of:,} {hit.entity} ({hit.limit}); the limit is {hit.max_percent} % and"
-            f" {hit.max_count:,} records"
-        )
-        yield from sentence(text, width, "Limit    ", "yellow")
+        yield from sentence(hit.sentence, width, "Limit    ", "yellow")
     if plan.totals.deactivate or plan.removals.explained or plan.removals.unexplained:
         yield from sentence(removals_text(plan), width, "Removed  ")
+    for hit in plan.held:
+        yield from sentence(
+            f"removals wait, the next sync plans them again: {hit.sentence}", width, "Held     ", "yellow"
+        )
+    if plan.schools_over_limit:
+        over = plan.schools_over_limit
+        text = (
+            f"{sentences.plural(over.count, 'school')} beyond the limit, {over.worst_percent} % lost in the hardest hit"
+        )
+        yield from sentence(text, width, "Schools  ", "yellow")
     if not plan.complete:
         why = plan.incomplete_reason or "the pull could not be proved complete"
         yield from sentence(f"{why}: nothing is removed by this plan.", width, "Proof    ", "yellow")
@@ -189,6 +195,8 @@ def removals_text(plan: PublishedPlan) -> str:
     gone = plan.removals
     parts = [
         f"{gone.explained:,} marked by the source",
+        *([f"{gone.concluded:,} ended by themselves (no limit counts them)"] if gone.concluded else []),
+        *([f"{gone.school_closed:,} gone with their school"] if gone.school_closed else []),
         *([f"{gone.out_of_scope:,} out of scope"] if gone.out_of_scope else []),
         *([f"{gone.undone:,} brought by what is undone"] if gone.undone else []),
         f"{gone.unexplained:,} unexplained",
@@ -215,6 +223,7 @@ def review_markdown(sync: Sync, program: Program) -> str:
         lines.append(f"| {entity} | {' | '.join(cells)} |")
     lines.append("")
     lines += [f"- Beyond limits: {sentences.limit(hit, plan.removals)}" for hit in plan.limits]
+    lines += [f"- Removals wait, the next sync plans them again: {hit.sentence}" for hit in plan.held]
     if plan.totals.deactivate or plan.removals.explained or plan.removals.unexplained:
         lines.append(f"- Removed: {removals_text(plan)}")
     if not plan.complete:
