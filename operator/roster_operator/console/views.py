@@ -310,6 +310,7 @@ def removal_rows(plan: PlanSummary) -> list[tuple[str, int, bool]]:
         ("Went with their school", gone.school_closed, True),
         ("Out of what is taken", gone.out_of_scope, False),
         ("Taken back", gone.undone, False),
+        ("Wait for another sync, because of a limit", plan.summed().held, True),
         ("Would go, and stay", plan.summed().withheld, False),
     ]
     return [row for at, row in enumerate(rows) if row[1] or at < 2]
