@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from roster_operator import __version__
 
-from . import access, activity, district, endpoints, pages, people, problems, syncs, uploading
+from . import access, activity, connect, district, endpoints, pages, people, problems, syncs, uploading
 from .cluster import Cluster
 from .guard import Guarded
 from .inputs import own_page
@@ -63,7 +63,7 @@ def build_inner(settings: Settings, sessions: Sessions | None = None) -> FastAPI
     )
     app.state.site = site
     app.include_router(endpoints.router)
-    for room in (pages, district, syncs, people, access, uploading, activity):
+    for room in (pages, connect, district, syncs, people, access, uploading, activity):
         app.include_router(room.router)
     return app
 

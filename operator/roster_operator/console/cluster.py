@@ -76,20 +76,13 @@ class Cluster:
         )
         self._written(kind, namespace, "patch", status, answer, f"{kind.kind} {name} in the namespace {namespace}")
 
-    async def create(self, kind: Kind, token: str, namespace: str, body: dict[str, Any]) -> str:
-        """A new object, as the person; its name."""
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+    async def create(self, kind: Kind, token: str, namespace: str, body: dict[str, Any], *, dry: bool = False) -> str:
+        """A new object, as the person; its name. dry: only whether it would be taken."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry else {})
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
         status, answer = await self._request("POST", kind.path(namespace), token, query=query, body=whole)
         self._written(kind, namespace, "create", status, answer, f"{kind.kind} in the namespace {namespace}")
         return str(answer["metadata"]["name"])
-
-    async def exists(self, kind: Kind, token: str, namespace: str, name: str) -> bool:
-        """Whether an object is there. Of a Secret nothing but that is looked at."""
-        status, _ = await self._request("GET", kind.path(namespace, name), token)
-        if status == 403:
-            raise problems.forbidden("get", kind.plural, namespace)
-        return status == 200
 
     @staticmethod
     def _written(kind: Kind, namespace: str, verb: str, status: int, answer: Any, what: str) -> None:
