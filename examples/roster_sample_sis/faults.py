@@ -13,6 +13,7 @@ first `after` of them, and `times` of them at most (None: all). When it strikes,
 # ruff: noqa: ARG002 - a hook has the arguments of its kind, needed or not
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -301,6 +302,20 @@ class EndlessNext(Fault):
             listing.skew = -listing.offset
 
 
+@dataclass
+class Rekey(Fault):
+    """Gives records other sourcedIds: `of` at the beginning of each becomes `to`, wherever one is named (PER: people,
+    ENR: enrollments, SEC: classes, CRS: courses, ORG: orgs)."""
+
+    of: str = "PER"
+    to: str = "ANEW"
+    name: ClassVar[str] = "rekey"
+
+    def answer(self, request: Request, answer: Answer) -> None:
+        body = b"".join(answer.body)
+        answer.body, answer.key = [re.sub(rb"\b%s(?=\d)" % self.of.encode(), self.to.encode(), body)], None
+
+
 KINDS: Mapping[str, type[Fault]] = {
     kind.name: kind
     for kind in (
@@ -322,6 +337,7 @@ KINDS: Mapping[str, type[Fault]] = {
         IgnoreLimit,
         ForeignNext,
         EndlessNext,
+        Rekey,
     )
 }
 

@@ -110,18 +110,6 @@ def test_a_person_of_the_sis_is_not_edited_here(day: Roster) -> None:
     assert day.snapshot()["users"]["pupil"]["status"] == "active"
 
 
-def test_only_a_unique_identifier_makes_a_match(day: Roster) -> None:
-    url, key = day.database.owner_url, day.key()
-    one = made(day)
-    made(day, replace(NEW, identifier="n-2"))
-    made(day, replace(NEW, identifier=None))
-    assert manual.matches(url, key) == []
-    add(day, "users", sourced_id="sis-1", role="student", identifier="n-1", given_name="N", family_name="H")
-    for number in (2, 3):
-        add(day, "users", sourced_id=f"sis-{number}", role="student", identifier="n-2", given_name="N", family_name="H")
-    assert manual.matches(url, key) == [manual.Match(one, "sis-1")]
-
-
 def test_a_plan_that_waits_is_computed_again(day: Roster) -> None:
     with day.stager() as conn:
         name, plan = stage_orgs(conn, {"o5": "Five"})

@@ -150,7 +150,7 @@ def test_a_person_is_erased_with_every_trace_and_others_stay(roster: Roster) -> 
     before = roster.snapshot("shelbyville")
 
     receipt = erase.person(url, key, "pupil", by="ada", reason="asked for")
-    assert receipt.rows == {
+    assert {table: n for table, n in receipt.rows.items() if n} == {
         "enrollments": 2, "demographics": 1, "app_access": 1, "reference_use": 1, "change_log": 4, "users": 1,
     }  # fmt: skip
     assert traces(roster, "pupil") == []

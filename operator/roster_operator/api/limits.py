@@ -80,6 +80,11 @@ class Limits(Model):
         default_factory=lambda: Limit(percent=10, floor=20),
         description="People whose e-mail address a merge may change.",
     )
+    rekeyed: Limit = Field(
+        default_factory=lambda: Limit(percent=1, floor=2),
+        description="Records that come under another sourcedId; of users, those that are recognised and keep what "
+        "hangs on them.",
+    )
     in_use: Count = Field(
         default=0, description="Records that the application has registered as in use and that a merge may deactivate."
     )
@@ -160,4 +165,5 @@ _WHAT = {
     "invalid": "cannot be taken",
     "roleChange": "would get another role",
     "emailChange": "would get another e-mail address",
+    "rekeyed": "come under another sourcedId",
 }

@@ -135,6 +135,15 @@ class EntityCounts(Observed):
     out_of_scope: int = Field(default=0, description="Records that the source showed and that scope leaves out.")
     withheld: int = Field(default=0, description="Records that would go, had the pull been proved complete.")
     held: int = Field(default=0, description="Records that would go, but removals wait: see plan.held.")
+    linked: int = Field(
+        default=0, description="People who were added by hand and have come with the source; by an undo, parted."
+    )
+    rekeyed: int = Field(
+        default=0,
+        description="People, with their demographics and enrollments, that come under another sourcedId: they are "
+        "neither created nor removed, and keep what hangs on them.",
+    )
+    pinned: int = Field(default=0, description="Records of which the source says something else than what is pinned.")
 
     @property
     def effects(self) -> str:
@@ -146,6 +155,8 @@ class EntityCounts(Observed):
                 ("updates", self.update),
                 ("deactivates", self.deactivate),
                 ("reactivates", self.reactivate),
+                ("links", self.linked),
+                ("re-keys", self.rekeyed),
             )
             if amount
         ]

@@ -36,6 +36,7 @@ from .output import (
     print_runs,
     print_test,
 )
+from .people import match_app, pin_app
 from .problems import issues
 from .shared import (
     FAILED,
@@ -72,6 +73,8 @@ app.add_typer(owner.reader_app, name="reader")
 app.add_typer(owner.console_app, name="console-login")
 app.add_typer(owner.access_app, name="access")
 app.add_typer(student_app, name="student")
+app.add_typer(pin_app, name="pin")
+app.add_typer(match_app, name="match")
 registration.register(app)
 
 
@@ -195,7 +198,7 @@ def review(
     entity: Annotated[str | None, typer.Option(help=f"List the changes of one entity: {', '.join(BY_ENTITY)}.")] = None,
     action: Annotated[
         str | None,
-        typer.Option(help="Only one action: create, vanished… (docs/how-to/limits.md)."),
+        typer.Option(help="Only one action: create, vanished, newKey, pinned… (docs/how-to/limits.md)."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many records.")] = 20,
     namespace: Namespace = None,

@@ -95,6 +95,18 @@ def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
     undone = sum(counts.undone for counts in plan.entities.values())
     if undone:
         console.print(f"Undone: {undone:,} records that the undone sync had brought go.")
+    for name, counts in plan.entities.items():
+        if counts.linked:
+            console.print(f"{counts.linked:,} people who were added by hand have come with the source, and are linked.")
+        if counts.unlinked:
+            console.print(f"{counts.unlinked:,} people who were linked are two again.")
+        if counts.new_key + counts.followed:
+            moved = counts.new_key + counts.followed
+            console.print(f"re-keyed: {moved:,} {name} come under another sourcedId and stay what they are.")
+        if counts.rekeyed:
+            console.print(f"re-keyed: {counts.rekeyed:,} {name} go, and come again under another sourcedId.")
+        if counts.pinned:
+            console.print(f"pinned: of {counts.pinned:,} {name} the source says something else.")
     changes = Profile.from_dict(plan.profile)
     if changes.new_privileged:
         console.print(f"[bold]{changes.new_privileged:,} people[/] would newly be a principal or an administrator.")

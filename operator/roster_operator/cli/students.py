@@ -8,11 +8,12 @@ import typer
 
 from roster_operator.store import manual
 
-from .output import Output, console, print_json
-from .shared import OutputOption, OwnerDatabase, me, told
+from .output import console
+from .shared import OwnerDatabase, me, told
 
 student_app = typer.Typer(
-    no_args_is_help=True, help="Students who are added by hand. Needs the owner's URL. No sync changes them."
+    no_args_is_help=True,
+    help="Students who are added by hand. Needs the owner's URL. No sync changes them before the SIS has them.",
 )
 
 Tenant = Annotated[str, typer.Argument(help="The key of the district's rows.")]
@@ -85,15 +86,3 @@ def end(tenant: Tenant, sourced_id: SourcedId, database: OwnerDatabase, reason: 
     with told():
         manual.end(database, tenant, sourced_id, by=me(), reason=reason)
     console.print("Ended.")
-
-
-@student_app.command()
-def matches(tenant: Tenant, database: OwnerDatabase, output: OutputOption = Output.TABLE) -> None:
-    """List who was added by hand and has come with the SIS since, by an identifier that is unique on both sides."""
-    with told():
-        found = manual.matches(database, tenant)
-    if output is Output.JSON:
-        print_json("Matches", {"matches": [{"manual": each.manual, "sis": each.sis} for each in found]})
-        return
-    for each in found:
-        console.print(f"{each.manual}  is in the SIS as  {each.sis}", highlight=False)

@@ -63,6 +63,10 @@ ACTIONS = {
     "concluded": ("Had ended", "goes"),
     "schoolClosed": ("School is gone", "goes"),
     "undone": ("Taken back", "goes"),
+    "link": ("Was added by hand", "changes"),
+    "newKey": ("Another sourcedId", "changes"),
+    "unlink": ("Two people again", "changes"),
+    "pinned": ("Pinned, stays", "changes"),
 }
 
 
@@ -96,6 +100,8 @@ CAUSES = {
     "concluded": "it had ended by its own dates",
     "schoolClosed": "its school is gone",
     "undone": "the sync that brought it was taken back",
+    "link": "it is the source's record now",
+    "newKey": "it has another sourcedId now",
 }
 EVENTS = {
     "create": "Came with the source",
@@ -107,6 +113,11 @@ EVENTS = {
     "concluded": "Had ended",
     "schoolClosed": "Went with its school",
     "undone": "Taken back",
+    "link": "Went over to the source's record",
+    "newKey": "Got another sourcedId",
+    "followed": "Followed the person to another id",
+    "unlink": "Parted from the source's record",
+    "unpin": "A pinned value was released",
     "manualCreate": "Added by hand",
     "manualUpdate": "Changed by hand",
     "manualEnd": "Deactivated by hand",

@@ -267,10 +267,15 @@ def _within_limits(plan: PublishedPlan) -> Wanted:
     return Wanted(
         "WithinLimits",
         False,
-        "BeyondLimits",
+        _beyond(plan),
         f"{limits_text(plan.limits)}.{_scope(plan)} Only approvedPlan: {plan.digest} lets it through; "
         "rejected ends it.",
     )
+
+
+def _beyond(plan: PublishedPlan) -> str:
+    """New sourcedIds are no removals: who reads only the reason is not to look for a school that is gone."""
+    return "Rekeyed" if any(hit.limit == "rekeyed" for hit in plan.limits) else Verdict.BEYOND_LIMITS
 
 
 def _scope(plan: PublishedPlan) -> str:
@@ -381,7 +386,8 @@ def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> It
             text = _what_is_needed(reason, status.plan, snapshot)
             if status.plan.limits:
                 text = f"{limits_text(status.plan.limits)}. {text}"
-            yield Wanted("Stalled", True, reason, text)
+            named = _beyond(status.plan) if reason is Verdict.BEYOND_LIMITS else reason
+            yield Wanted("Stalled", True, named, text)
         case _:
             pass
 

@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import removals, runs
+from . import overlays, removals, runs
 from .removals import VALID_STAGED, Removals, names
 from .tables import BY_ENTITY, TABLES, Table
 
@@ -43,7 +43,7 @@ _RESULT = (
     + " union all select {merged_columns} from {merged} m where m.tenant = {tenant} and m.status = 'active'"
     " and not exists (select from {stage} s where s.sourced_id = m.sourced_id and s.status = 'active' and "
     + VALID_STAGED
-    + ") and not exists (select from ({gone}) g where g.sourced_id = m.sourced_id))"
+    + ") and not exists (select from ({gone}) g where g.sourced_id = m.sourced_id) and not {succeeded})"
 )
 
 _FACTS: LiteralString = (
@@ -191,6 +191,8 @@ _DANGLING: LiteralString = (
     "select l.school, l.n from ({rows}) l(school, id, n) where l.id is not null"
     " and not exists (select from {target} t where t.sourced_id = l.id)"
     " and not exists (select from {scoped_out} o where o.entity = {target_entity} and o.sourced_id = l.id)"
+    # What is left on an old id moves to the new one with the merge.
+    " and not {succeeded}"
 )
 
 
@@ -250,6 +252,7 @@ def _questions(run: runs.Run, tenant: str, pulled: set[str]) -> Iterator[sql.Com
                 target=sql.Identifier(target.name),
                 target_entity=sql.Literal(link.target),
                 scoped_out=names(run, target, tenant)["scoped_out"],
+                succeeded=overlays.succeeded(run, target, "l.id"),
             )
             yield sql.SQL(question).format(
                 code=sql.Literal("DanglingReference"), entity=sql.Literal(link.entity), findings=findings

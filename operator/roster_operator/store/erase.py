@@ -37,36 +37,63 @@ def person(
     with connect(owner_url) as conn, conn.transaction():
         _lock(conn, tenant)
         _end_staged(conn, tenant, discard=discard_staged)
-        statements = {
-            "enrollments": "delete from roster.enrollments where tenant = %s and user_sourced_id = %s",
-            "demographics": "delete from roster.demographics where tenant = %s and sourced_id = %s",
-            "app_access": "delete from roster.app_access where tenant = %s and user_sourced_id = %s",
-            "reference_use": "delete from roster.reference_use where tenant = %s and entity = 'users'"
-            " and sourced_id = %s",
-            "change_log": "delete from roster.change_log where tenant = %s and (entity in ('users', 'demographics')"
-            " and sourced_id = %s or entity = 'enrollments' and old ->> 'user_sourced_id' = %s)",
-            "issue": "delete from roster.issue where tenant = %s and entity in ('users', 'demographics')"
-            " and sourced_id = %s",
-            "users": "delete from roster.users where tenant = %s and sourced_id = %s",
-        }
+        given = {"tenant": tenant, "ids": _ids_of(conn, tenant, sourced_id)}
         conn.execute(
-            "delete from roster.issue i using roster.enrollments e where i.tenant = %s and e.tenant = i.tenant"
-            " and i.entity = 'enrollments' and i.sourced_id = e.sourced_id and e.user_sourced_id = %s",
-            (tenant, sourced_id),
+            "delete from roster.issue i using roster.enrollments e where i.tenant = %(tenant)s and e.tenant = i.tenant"
+            " and i.entity = 'enrollments' and i.sourced_id = e.sourced_id and e.user_sourced_id = any (%(ids)s)",
+            given,
         )
         # A created enrollment's entry has no old row: found by the enrollments that are about to go.
         created = conn.execute(
-            "delete from roster.change_log l using roster.enrollments e where l.tenant = %s and e.tenant = l.tenant"
-            " and l.entity = 'enrollments' and l.sourced_id = e.sourced_id and e.user_sourced_id = %s",
-            (tenant, sourced_id),
+            "delete from roster.change_log l using roster.enrollments e where l.tenant = %(tenant)s"
+            " and e.tenant = l.tenant and l.entity = 'enrollments' and l.sourced_id = e.sourced_id"
+            " and e.user_sourced_id = any (%(ids)s)",
+            given,
         ).rowcount
         rows: dict[str, int] = {}
-        for table, statement in statements.items():
-            count = conn.execute(statement.encode(), (tenant, *[sourced_id] * (statement.count("%s") - 1))).rowcount
+        for table, statement in _OF_A_PERSON.items():
+            count = conn.execute(statement.encode(), given).rowcount
             rows[table] = count + (created if table == "change_log" else 0)
         if not any(rows.values()):
             raise StoreError("PersonUnknown", "The district has no trace of this sourcedId.", "Check the id.")
         return _receipt(conn, tenant, "person", sourced_id, rows, by, reason)
+
+
+# Ids of enrollments first, while the enrollments tell whose they are.
+_OF_A_PERSON = {
+    "succession": "delete from roster.succession x where x.tenant = %(tenant)s"
+    " and (x.entity in ('users', 'demographics') and array[x.old_sourced_id, x.new_sourced_id] && %(ids)s::text[]"
+    " or x.entity = 'enrollments'"
+    " and exists (select from roster.enrollments e where e.tenant = x.tenant and e.user_sourced_id = any (%(ids)s)"
+    " and e.sourced_id in (x.old_sourced_id, x.new_sourced_id)))",
+    "pin": "delete from roster.pin p where p.tenant = %(tenant)s and (p.entity in ('users', 'demographics')"
+    " and p.sourced_id = any (%(ids)s) or p.entity = 'enrollments' and exists (select from roster.enrollments e"
+    " where e.tenant = p.tenant and e.sourced_id = p.sourced_id and e.user_sourced_id = any (%(ids)s)))",
+    "match_decision": "delete from roster.match_decision where tenant = %(tenant)s"
+    " and (manual_sourced_id = any (%(ids)s) or sourced_id = any (%(ids)s))",
+    "enrollments": "delete from roster.enrollments where tenant = %(tenant)s and user_sourced_id = any (%(ids)s)",
+    "demographics": "delete from roster.demographics where tenant = %(tenant)s and sourced_id = any (%(ids)s)",
+    "app_access": "delete from roster.app_access where tenant = %(tenant)s and user_sourced_id = any (%(ids)s)",
+    "reference_use": "delete from roster.reference_use where tenant = %(tenant)s and entity = 'users'"
+    " and sourced_id = any (%(ids)s)",
+    "change_log": "delete from roster.change_log where tenant = %(tenant)s and (entity in ('users', 'demographics')"
+    " and sourced_id = any (%(ids)s) or entity = 'enrollments' and old ->> 'user_sourced_id' = any (%(ids)s))",
+    "issue": "delete from roster.issue where tenant = %(tenant)s and entity in ('users', 'demographics')"
+    " and sourced_id = any (%(ids)s)",
+    "users": "delete from roster.users where tenant = %(tenant)s and sourced_id = any (%(ids)s)",
+}
+
+
+def _ids_of(conn: psycopg.Connection, tenant: str, sourced_id: str) -> list[str]:
+    """This id, and those that the same person had before or has had since."""
+    rows = conn.execute(
+        'with recursive known(id) as (select %(id)s::text collate "C" union select case when x.old_sourced_id = k.id'
+        " then x.new_sourced_id else x.old_sourced_id end from known k join roster.succession x"
+        " on x.tenant = %(tenant)s and x.entity = 'users' and x.undone_at is null"
+        " and k.id in (x.old_sourced_id, x.new_sourced_id)) select id from known",
+        {"tenant": tenant, "id": sourced_id},
+    ).fetchall()
+    return [str(row[0]) for row in rows]
 
 
 def district(owner_url: str, tenant: str, *, by: str, reason: str | None = None) -> Receipt:

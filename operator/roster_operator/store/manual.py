@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from .by_hand import begin, log
 from .database import Database, connect
 from .errors import StoreError
 from .runs import jsonb
@@ -37,14 +38,6 @@ class Student:
     classes: Sequence[str] = field(default_factory=tuple)
 
 
-@dataclass(frozen=True)
-class Match:
-    """Somebody who was added by hand, and the one person of the SIS who has the same identifier."""
-
-    manual: str
-    sis: str
-
-
 def add(url: Database, tenant: str, student: Student, *, by: str, reason: str | None = None) -> str:
     """Add a student, and give the new sourcedId.
 
@@ -53,7 +46,7 @@ def add(url: Database, tenant: str, student: Student, *, by: str, reason: str | 
     _check(student)
     sourced_id = f"manual-{uuid4()}"
     with connect(url) as conn, conn.transaction():
-        version, run = _begin(conn, tenant, by, reason)
+        version, run = begin(conn, tenant, by, reason)
         _places_exist(conn, tenant, student)
         _identifier_is_free(conn, tenant, student, sourced_id)
         conn.execute(
@@ -63,7 +56,7 @@ def add(url: Database, tenant: str, student: Student, *, by: str, reason: str | 
             " now(), now(), true, %s, %s, %s, %s, %s, %s, %s, 'student', %s, %s, %s, '{}', '[]')",
             (tenant, sourced_id, _hash(student), *_columns(student)),
         )
-        _log(conn, tenant, version, run, "manualCreate", "users", sourced_id, None)
+        log(conn, tenant, version, run, "manualCreate", "users", sourced_id, None)
         _enrol(conn, tenant, version, run, sourced_id, student)
     return sourced_id
 
@@ -72,7 +65,7 @@ def edit(url: Database, tenant: str, sourced_id: str, student: Student, *, by: s
     """Give a student who was added by hand other values, other classes included. Raises StoreError, as add does."""
     _check(student)
     with connect(url) as conn, conn.transaction():
-        version, run = _begin(conn, tenant, by, reason)
+        version, run = begin(conn, tenant, by, reason)
         old = _manual(conn, tenant, sourced_id)
         _places_exist(conn, tenant, student)
         _identifier_is_free(conn, tenant, student, sourced_id)
@@ -82,7 +75,7 @@ def edit(url: Database, tenant: str, sourced_id: str, student: Student, *, by: s
             " primary_org_sourced_id = %s, last_changed = now() where tenant = %s and sourced_id = %s",
             (_hash(student), *_columns(student), tenant, sourced_id),
         )
-        _log(conn, tenant, version, run, "manualUpdate", "users", sourced_id, old)
+        log(conn, tenant, version, run, "manualUpdate", "users", sourced_id, old)
         _leave(conn, tenant, version, run, sourced_id, kept=student.classes)
         _enrol(conn, tenant, version, run, sourced_id, student)
 
@@ -90,29 +83,15 @@ def edit(url: Database, tenant: str, sourced_id: str, student: Student, *, by: s
 def end(url: Database, tenant: str, sourced_id: str, *, by: str, reason: str | None = None) -> None:
     """Deactivate a student who was added by hand, with their enrollments. Raises StoreError(PersonUnknown)."""
     with connect(url) as conn, conn.transaction():
-        version, run = _begin(conn, tenant, by, reason)
+        version, run = begin(conn, tenant, by, reason)
         old = _manual(conn, tenant, sourced_id)
         conn.execute(
             "update roster.users set status = 'inactive', inactive_since = now(), last_changed = now()"
             " where tenant = %s and sourced_id = %s",
             (tenant, sourced_id),
         )
-        _log(conn, tenant, version, run, "manualEnd", "users", sourced_id, old)
+        log(conn, tenant, version, run, "manualEnd", "users", sourced_id, old)
         _leave(conn, tenant, version, run, sourced_id, kept=())
-
-
-def matches(url: Database, tenant: str) -> list[Match]:
-    """Who was added by hand and has come with the SIS since: one active person each, by an identifier that is unique
-    on both sides. Names and e-mail addresses prove nothing, and are not looked at."""
-    with connect(url) as conn:
-        rows = conn.execute(
-            "select m.sourced_id, min(s.sourced_id) from roster.users m join roster.users s on s.tenant = m.tenant"
-            " and s.identifier = m.identifier and s.source = 'SIS' and s.status = 'active'"
-            " where m.tenant = %s and m.source = 'Manual' and m.status = 'active'"
-            ' group by m.sourced_id having count(*) = 1 order by m.sourced_id collate "C"',
-            (tenant,),
-        ).fetchall()
-    return [Match(str(manual), str(sis)) for manual, sis in rows]
 
 
 def _check(student: Student) -> None:
@@ -122,22 +101,6 @@ def _check(student: Student) -> None:
         raise StoreError("StudentInvalid", "A student needs a given name, a family name and a school.", "Give all.")
     if any("\0" in text or len(text) > _LONGEST for text in (*texts, *lists)) or len(lists) > 100:
         raise StoreError("StudentInvalid", f"A value is longer than {_LONGEST}, or no text.", "Shorten it.")
-
-
-def _begin(conn: psycopg.Connection, tenant: str, by: str, reason: str | None) -> tuple[int, UUID]:
-    conn.execute("select roster.lock_tenant(%s)", (tenant,))
-    row = conn.execute(
-        "update roster.tenant set data_version = data_version + 1 where tenant = %s returning data_version", (tenant,)
-    ).fetchone()
-    if row is None:
-        raise StoreError("TenantUnknown", "There is no such tenant.", "`roster tenant list` shows them.")
-    made = conn.execute(
-        "insert into roster.manual_change (tenant, data_version, changed_by, reason) values (%s, %s, %s, %s)"
-        " returning run",
-        (tenant, row[0], by, reason),
-    ).fetchone()
-    assert made is not None
-    return int(row[0]), made[0]
 
 
 def _places_exist(conn: psycopg.Connection, tenant: str, student: Student) -> None:
@@ -223,7 +186,7 @@ def _enrol(conn: psycopg.Connection, tenant: str, version: int, run: UUID, user:
         (tenant, user, tenant, list(student.classes), user),
     ).fetchall()
     for (sourced_id,) in made:
-        _log(conn, tenant, version, run, "manualCreate", "enrollments", str(sourced_id), None)
+        log(conn, tenant, version, run, "manualCreate", "enrollments", str(sourced_id), None)
 
 
 def _leave(conn: psycopg.Connection, tenant: str, version: int, run: UUID, user: str, *, kept: Sequence[str]) -> None:
@@ -234,19 +197,9 @@ def _leave(conn: psycopg.Connection, tenant: str, version: int, run: UUID, user:
         (tenant, user, list(kept)),
     ).fetchall()
     for sourced_id, old in gone:
-        _log(conn, tenant, version, run, "manualEnd", "enrollments", str(sourced_id), old)
+        log(conn, tenant, version, run, "manualEnd", "enrollments", str(sourced_id), old)
     conn.execute(
         "update roster.enrollments set status = 'inactive', inactive_since = now(), last_changed = now()"
         " where tenant = %s and sourced_id = any (%s)",
         (tenant, [str(sourced_id) for sourced_id, _ in gone]),
-    )
-
-
-def _log(
-    conn: psycopg.Connection, tenant: str, version: int, run: UUID, action: str, entity: str, sourced_id: str, old: Any
-) -> None:
-    conn.execute(
-        "insert into roster.change_log (tenant, data_version, run, entity, action, sourced_id, old)"
-        " values (%s, %s, %s, %s, %s, %s, %s)",
-        (tenant, version, run, entity, action, sourced_id, None if old is None else jsonb(old)),
     )

@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import conflicts, findings, removals, runs
+from . import conflicts, findings, pins, removals, runs, successions
 from . import plan as plans
 from .errors import DiscardedError, NotStagedError, StoreError
 from .profile import Profile
@@ -109,6 +109,7 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
         if run.state == "Merged":
             return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
         before = plans.Plan.from_run(run)
+        run = successions.propose(conn, run_id)
         gone = removals.of(conn, run)
         plan = replace(
             plans.compute(conn, run), checks=before.checks, profile=before.profile, trend=before.trend, held=before.held
@@ -124,6 +125,8 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
         version = plan.base_version + 1
         for table in TABLES:
             _apply(conn, gone, table, version, plan.entities[table.entity])
+        successions.apply(conn, run, version)
+        pins.settle(conn, run)
         if run.mode == conflicts.UNDO:
             conn.execute("select roster.undo_access(%s)", (run.run,))
         row = conn.execute(
@@ -140,7 +143,10 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
 
 
 def _stale(entity: plans.EntityPlan) -> bool:
-    return entity.create + entity.update >= _ANALYZE_ROWS + _ANALYZE_SHARE * entity.active
+    return (
+        entity.create + entity.arrived + entity.update + entity.followed
+        >= _ANALYZE_ROWS + _ANALYZE_SHARE * entity.active
+    )
 
 
 def _apply(conn: psycopg.Connection, gone: Removals, table: Table, version: int, expected: plans.EntityPlan) -> None:
@@ -164,13 +170,15 @@ def _apply(conn: psycopg.Connection, gone: Removals, table: Table, version: int,
     if expected.undone:
         done[removals.UNDONE] = (do(_TAKE_BACK), expected.undone)
     # What was deactivated a moment ago is inactive now, but is never staged as active: the updates pass it by.
-    if expected.update or expected.reactivate:
+    changed = expected.update + expected.reactivate + expected.followed + expected.returned
+    if changed:
         do(_LOG_CHANGED)
-        done["update"] = (do(_UPDATE), expected.update + expected.reactivate)
+        done["update"] = (do(_UPDATE), changed)
     do(_TOUCH)
-    if expected.create:
+    new = expected.create + expected.arrived
+    if new:
         do(_LOG_NEW)
-        done["create"] = (do(_INSERT), expected.create)
+        done["create"] = (do(_INSERT), new)
     wrong = [f"{table.entity} {what}" for what, (changed, planned) in done.items() if changed != planned]
     if wrong:
         raise StoreError(

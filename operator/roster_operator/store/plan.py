@@ -17,12 +17,15 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import conflicts, removals, runs
+from . import arrivals, conflicts, removals, runs
 from .removals import VALID_STAGED, Removals, names
 from .stage import stage_table
 from .tables import TABLES, Table
 
 ENCODING = "roster-plan/1"
+# An id succeeds another one: of somebody who was added by hand, or of the same person of the source.
+# An undo parts who was linked.
+LINK, NEW_KEY, UNLINK = "link", "newKey", "unlink"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,15 @@ class EntityPlan:
     withheld: int = 0  # would be deactivated, had the pull been proved complete
     held: int = 0  # would be deactivated, but removals wait because of a limit
     active: int = 0  # merged before
+    linked: int = 0  # added by hand, and come with the source now
+    unlinked: int = 0  # two people again, as the sync that made them one is undone
+    new_key: int = 0  # come under another sourcedId: neither created nor removed
+    rekeyed: int = 0  # vanish, and something like them comes under another sourcedId: a removal and a creation each
+    followed: int = 0  # differ only in that they name a person by the new sourcedId
+    pinned: int = 0  # whose source says something else than what a person pinned
+    # Of those that were linked or have a new key: rows that are new to the tables, and rows that were inactive.
+    arrived: int = 0
+    returned: int = 0
 
     @property
     def deactivate(self) -> int:
@@ -79,7 +91,11 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether a merge would do anything."""
-        return any(each.create + each.update + each.reactivate + each.deactivate for each in self.entities.values())
+        return any(
+            each.create + each.update + each.reactivate + each.deactivate + each.new_key + each.followed
+            + each.linked + each.unlinked
+            for each in self.entities.values()
+        )  # fmt: skip
 
     @property
     def first(self) -> bool:
@@ -129,13 +145,15 @@ _EFFECTS = (
     " select case"
     "   when m.source = 'Manual' then null"
     "   when s.status = 'tobedeleted' then case when m.status = 'active' then {marked} end"
-    "   when s.status = 'undone' then case when m.status = 'active' then 'undone' end"
+    "   when s.status = 'undone' then case when m.status = 'active' and not {succeeded} then 'undone' end"
     "   when m.sourced_id is null then 'create'"
     "   when m.status = 'inactive' then 'reactivate'"
     "   when m.row_hash <> s.row_hash then 'update'"
     "  end as action, s.sourced_id, case when s.status <> 'tobedeleted' then encode(s.row_hash, 'hex') end as row_hash"
     " from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
-    " where " + VALID_STAGED + "{others}) e"
+    " where " + VALID_STAGED + "{others} union all"
+    " select case x.kind when 'unlink' then 'parted' else x.kind end, x.old_sourced_id, x.new_sourced_id"
+    " from {successions} x) e"
     ' where e.action is not null order by e.sourced_id collate "C") to stdout'
 )
 
@@ -145,8 +163,8 @@ _BLOCK = 5000
 # The first two bytes of an effect's line say its action.
 _ACTIONS = {
     action[:2].encode(): action
-    for action in ("create", "update", "reactivate", *removals.CAUSES, removals.WITHHELD, removals.HELD)
-}
+    for action in ("create", "update", "reactivate", LINK, NEW_KEY, *removals.CAUSES, removals.WITHHELD, removals.HELD)
+} | {b"pa": UNLINK}
 _STAY = tuple(action.encode() for action in (removals.WITHHELD, removals.HELD))
 
 
@@ -191,11 +209,14 @@ def compute(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None
         if counts[removals.CONCLUDED] or counts[removals.SCHOOL_CLOSED]:
             changed += gone.marked_but_named_otherwise(conn, table)
         left_out = _left_out(conn, run, table, tenant)
+        # Where removals wait, creating what comes again would double it.
+        goes = removals.VANISHED if (counts[removals.VANISHED] or counts[removals.HELD]) and counts["create"] else None
+        ids = arrivals.counted(conn, run, table, names(run, table, tenant), vanished=goes and removals.GOING[goes])
         entities[table.entity] = EntityPlan(
             received=received,
-            create=counts["create"],
-            update=counts["update"],
-            reactivate=counts["reactivate"],
+            create=counts["create"] - ids.arrived,
+            update=counts["update"] - ids.followed,
+            reactivate=counts["reactivate"] - ids.returned,
             tobedeleted=counts[removals.MARKED],
             vanished=counts[removals.VANISHED],
             out_of_scope=counts[removals.OUT_OF_SCOPE],
@@ -208,6 +229,14 @@ def compute(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None
             withheld=counts[removals.WITHHELD],
             held=counts[removals.HELD],
             active=_active(conn, table, tenant),
+            linked=counts[LINK],
+            unlinked=counts[UNLINK],
+            new_key=counts[NEW_KEY],
+            rekeyed=ids.rekeyed,
+            followed=ids.followed,
+            pinned=ids.pinned,
+            arrived=ids.arrived,
+            returned=ids.returned,
         )
     reasons = [f"{entity}: {facts['reason']}" for entity, facts in pull.items() if facts.get("reason")]
     return Plan(

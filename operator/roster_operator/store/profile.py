@@ -30,7 +30,10 @@ _CHANGED = (
 _PRIVILEGED = (
     "select count(*) from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
     " and m.status = 'active' where s.status = 'active' and s.role = any ({privileged})"
-    " and s.role is distinct from m.role and coalesce(m.source, 'SIS') = 'SIS' and " + VALID_STAGED
+    " and s.role is distinct from m.role and coalesce(m.source, 'SIS') = 'SIS'"
+    " and not exists (select from {successions} x join {merged} o"
+    " on o.tenant = {tenant} and o.sourced_id = x.old_sourced_id and o.role = s.role"
+    " where x.new_sourced_id = s.sourced_id) and " + VALID_STAGED
 )
 _IN_USE: LiteralString = (
     "select count(distinct r.sourced_id) from roster.reference_use r join ({gone}) g on g.sourced_id = r.sourced_id"

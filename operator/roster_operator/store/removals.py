@@ -15,7 +15,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from . import conflicts, runs
+from . import conflicts, overlays, runs
 from .labels import SCHOOL
 from .stage import stage_table
 from .tables import BY_ENTITY, Table
@@ -33,14 +33,18 @@ WITHHELD, HELD = "withheld", "held"
 
 def names(run: runs.Run, table: Table, tenant: str) -> dict[str, sql.Composable]:
     """The names that the statements of plan, merge and review are written with."""
+    plain = stage_table(tenant, run.run, run.token, table.name)
     given: dict[str, sql.Composable] = {
         "merged": sql.Identifier("roster", table.name),
-        "stage": stage_table(tenant, run.run, run.token, table.name),
+        "plain": plain,
+        "stage": overlays.staged(run, table, plain),
         "issue": stage_table(tenant, run.run, run.token, "issue"),
         "unseen": stage_table(tenant, run.run, run.token, "unseen"),
         "scoped_out": stage_table(tenant, run.run, run.token, "scoped_out"),
         "undo": stage_table(tenant, run.run, run.token, "undo"),
         "started": sql.Literal(run.started_at),
+        "successions": overlays.successions(run, table),
+        "succeeded": overlays.succeeded(run, table),
         "entity": sql.Literal(table.entity),
         "tenant": sql.Literal(tenant),
     }
@@ -59,7 +63,7 @@ _ACTIVE: LiteralString = "m.tenant = {tenant} and m.status = 'active' and m.sour
 GOING: dict[str, LiteralString] = {
     UNDONE: (
         _ACTIVE + " and exists (select from {stage} s"
-        " where s.sourced_id = m.sourced_id and s.status = 'undone' and " + VALID_STAGED + ")"
+        " where s.sourced_id = m.sourced_id and s.status = 'undone' and " + VALID_STAGED + ") and not {succeeded}"
     ),
     OUT_OF_SCOPE: _ACTIVE + " and " + _IN_SCOPED_OUT + " and not " + SKIPPED.replace("{id}", "m.sourced_id"),
     MARKED: (
@@ -77,9 +81,12 @@ GOING: dict[str, LiteralString] = {
         # One whose hash was cleared since the pull began may well have been shown by it.
         " and (m.raw_hash is not null or m.last_changed < {started})"
         " and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
-        " and not " + SKIPPED.replace("{id}", "m.sourced_id") + " and not " + _IN_SCOPED_OUT
+        " and not " + SKIPPED.replace("{id}", "m.sourced_id") + " and not " + _IN_SCOPED_OUT + " and not {succeeded}"
     ),
 }
+
+# Merged rows whose person, or what follows from their person, comes under another id: they end, and are no removals.
+SUCCEEDED: LiteralString = "m.tenant = {tenant} and m.status = 'active' and {succeeded}"
 
 _OVER_SESSIONS = (
     "select s.sourced_id from {stage} s where s.status = 'active' and s.end_date <= {today} and "

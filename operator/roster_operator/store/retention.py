@@ -54,7 +54,8 @@ def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_histo
         for table in TABLES:
             gone = conn.execute(
                 sql.SQL(
-                    "delete from {} where tenant = %s and status = 'inactive' and source = 'SIS'"
+                    "delete from {} where tenant = %s and status = 'inactive'"
+                    " and (source = 'SIS' or inactive_cause = 'link')"
                     " and inactive_since < now() - make_interval(days => %s)"
                 ).format(sql.Identifier("roster", table.name)),
                 (tenant, remove_after),
@@ -66,6 +67,14 @@ def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_histo
             " where u.tenant = a.tenant and u.sourced_id = a.user_sourced_id)",
             (tenant,),
         )
+        for table in TABLES:
+            conn.execute(
+                sql.SQL(
+                    "delete from roster.pin p where p.tenant = %s and p.entity = %s and not exists (select from {} m"
+                    " where m.tenant = p.tenant and m.sourced_id = p.sourced_id)"
+                ).format(sql.Identifier("roster", table.name)),
+                (tenant, table.entity),
+            )
         conn.execute("delete from roster.reference_use where tenant = %s and used_until < current_date", (tenant,))
         conn.execute("select roster.expire_uploads(%s)", (tenant,))
         # What was changed by hand has its own ledger beside that of the runs.

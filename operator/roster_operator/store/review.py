@@ -9,14 +9,15 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import removals, runs
+from . import overlays, removals, runs
+from . import plan as plans
 from .labels import LABELS, SCHOOL, label_of
 from .removals import VALID_STAGED, Removals, names
 from .tables import BY_ENTITY, Table
 
 # What identifies nobody and explains nothing: bookkeeping.
 _LEFT_OUT = frozenset({"date_last_modified", "metadata"})
-ACTIONS = ("create", "update", "reactivate", *removals.CAUSES)
+ACTIONS = ("create", "update", "reactivate", *removals.CAUSES, plans.LINK, plans.NEW_KEY, plans.UNLINK, "pinned")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Change:
     """One record. `fields` is column → (old, new); for a create old is None, for a removal it is empty.
 
     label: what people call the record. school: sourcedId of the school that it belongs to, where it belongs to one.
+    link, newKey: the record of the new id, beside that of the old one. pinned: (what a person pinned, what the source
+    says); nothing is changed.
     """
 
     entity: str
@@ -69,11 +72,24 @@ class SchoolChanges:
 
 # Each branch gives (action, sourced_id, school) of the records that a merge changes in one way.
 _STAGED: LiteralString = (
-    "select case when m.sourced_id is null then 'create' when m.status = 'inactive' then 'reactivate' else 'update' end"
-    " as action, s.sourced_id, {school_of_s} as school"
+    "select case when x.arrival is not null then x.kind when m.sourced_id is null then 'create'"
+    " when m.status = 'inactive' then 'reactivate' else 'update' end as action, s.sourced_id, {school_of_s} as school"
     " from {stage} s left join {merged} m on m.tenant = {tenant} and m.sourced_id = s.sourced_id"
+    " left join {successions} x on x.new_sourced_id = s.sourced_id"
     " where s.status = 'active' and coalesce(m.source, 'SIS') = 'SIS'"
     "   and (m.sourced_id is null or m.status = 'inactive' or m.row_hash <> s.row_hash) and " + VALID_STAGED
+)
+# Somebody who was added by hand, and who is in the SIS already; or who is parted from whom they were linked to.
+_LINKED: LiteralString = (
+    "select x.kind as action, m.sourced_id, {school_of_m} as school from {successions} x join {merged} m"
+    " on m.tenant = {tenant} and m.sourced_id = x.new_sourced_id where x.arrival is null"
+    " and ({action}::text is null or x.kind = {action})"
+)
+# What a person pinned, where the source says something else.
+_PINNED: LiteralString = (
+    "select 'pinned' as action, s.sourced_id, {school_of_s} as school from {plain} s join {pins} p"
+    " on p.sourced_id = s.sourced_id where s.status = 'active' and to_jsonb(s) || p.pinned <> to_jsonb(s)"
+    " and coalesce({action}::text, 'pinned') = 'pinned' and " + VALID_STAGED
 )
 _REMOVED: LiteralString = (
     "select g.cause as action, m.sourced_id, {school_of_m} as school from ({gone}) g"
@@ -89,10 +105,17 @@ def changes(conn: psycopg.Connection, run: runs.Run, entity: str, wanted: Wanted
     gone = removals.of(conn, run)
     given = _given(conn, run, table)
     query = sql.SQL(
-        "select e.action, e.sourced_id, e.school, to_jsonb(m), to_jsonb(s) from (select * from ({effects}) c"
+        "select e.action, e.sourced_id, e.school, case when e.action in ('link', 'newKey') then to_jsonb(o)"
+        " when e.action = 'pinned' then p.pinned else to_jsonb(m) end,"
+        " case when e.action = 'pinned' then to_jsonb(r) when e.action in ('link', 'newKey')"
+        " then coalesce(to_jsonb(s), to_jsonb(m)) else to_jsonb(s) end from (select * from ({effects}) c"
         ' where {after}::text is null or c.sourced_id > {after} order by c.sourced_id collate "C" limit {limit}) e'
         " left join {merged} m on m.tenant = {tenant} and m.sourced_id = e.sourced_id"
         " left join {stage} s on s.sourced_id = e.sourced_id and s.status = 'active'"
+        " left join {successions} x on x.new_sourced_id = e.sourced_id"
+        " left join {merged} o on o.tenant = {tenant} and o.sourced_id = x.old_sourced_id"
+        " left join {pins} p on p.sourced_id = e.sourced_id and e.action = 'pinned'"
+        " left join {plain} r on r.sourced_id = p.sourced_id and r.status = 'active'"
         ' order by e.sourced_id collate "C"'
     ).format(
         **given,
@@ -104,9 +127,10 @@ def changes(conn: psycopg.Connection, run: runs.Run, entity: str, wanted: Wanted
     for action, sourced_id, school, old, new in conn.execute(query).fetchall():
         before: dict[str, Any] = old or {}
         after: dict[str, Any] = new or {} if action not in removals.CAUSES else {}
+        shown = before if action == "pinned" else ("sourced_id", *table.column_names) if before else table.column_names
         fields = {
             name: (before.get(name), after.get(name))
-            for name in table.column_names
+            for name in shown
             if after and name not in _LEFT_OUT and before.get(name) != after.get(name)
         }
         label = label_of(entity, after or before)
@@ -123,7 +147,8 @@ def by_school(conn: psycopg.Connection, run: runs.Run) -> list[SchoolChanges]:
     for school, action, count in conn.execute(
         query.format(_effects(removals.of(conn, run), table, given, Wanted()))
     ).fetchall():
-        counts.setdefault(school, {})[str(action)] = int(count)
+        if action != "pinned":  # nothing happens to them
+            counts.setdefault(school, {})[str(action)] = int(count)
     query = sql.SQL(
         "select {school_of_m}, count(*) from {merged} m where m.tenant = {tenant} and m.status = 'active' group by 1"
     )
@@ -172,6 +197,7 @@ def known(conn: psycopg.Connection, run: runs.Run, entity: str, ids: Iterable[st
 def _given(conn: psycopg.Connection, run: runs.Run, table: Table) -> dict[str, sql.Composable]:
     return {
         **names(run, table, runs.session_tenant(conn)),
+        "pins": overlays.pins(run, table),
         "school_of_s": sql.SQL(SCHOOL[table.entity].replace("{r}", "s")),
         "school_of_m": sql.SQL(SCHOOL[table.entity].replace("{r}", "m")),
     }
@@ -190,6 +216,11 @@ def _effects(gone: Removals, table: Table, given: dict[str, sql.Composable], wan
     if wanted.field is None and wanted.action in (None, *removals.CAUSES):
         removed = sql.SQL(_REMOVED).format(**given, gone=gone.gone(table), cause=sql.Literal(wanted.action))
         branches.append(removed + _condition(table, wanted, "m"))
+    others: tuple[tuple[LiteralString, LiteralString], ...] = ((_LINKED, "m"), (_PINNED, "s"))
+    if wanted.field is None:
+        for statement, row in others:
+            branch = sql.SQL(statement).format(**given, action=sql.Literal(wanted.action))
+            branches.append(branch + _condition(table, wanted, row))
     if not branches:
         return sql.SQL("select null::text as action, null::text as sourced_id, null::text as school where false")
     return sql.SQL(" union all ").join(branches)

@@ -30,6 +30,7 @@ class RunName:
 class Run:
     """One row of sync_run."""
 
+    tenant: str
     run: UUID
     namespace: str
     name: str
@@ -48,12 +49,17 @@ class Run:
     started_at: datetime
     staged_at: datetime | None
     merged_at: datetime | None
+    pinned: list[str]  # entities of which the tenant has pins
+    succeeded: list[str]  # entities of which this run proposes that ids succeed others
     undoes: UUID | None = None  # the run that this one takes back
 
 
 _COLUMNS = (
-    "run, namespace, name, mode, state, attempt, token, source_version, pull, removable, plan, issues, digest,"
-    " base_version, data_version, started_at, staged_at, merged_at, undoes"
+    "tenant, run, namespace, name, mode, state, attempt, token, source_version, pull, removable, plan, issues, digest,"
+    " base_version, data_version, started_at, staged_at, merged_at, undoes,"
+    " array(select distinct p.entity from roster.pin p where p.tenant = sync_run.tenant) as pinned,"
+    " array(select distinct x.entity from roster.proposed_succession x where x.tenant = sync_run.tenant"
+    " and x.run = sync_run.run) as succeeded"
 )
 
 

@@ -16,10 +16,15 @@ from .tables import Table
 Hashes = NDArray[np.uint64]
 
 
+def _unpacked(hashes: bytes) -> Hashes:
+    return np.frombuffer(hashes, dtype=">u8").astype(np.uint64)
+
+
 class SeenIndex:
     """The hashes of one entity's active merged rows, and which of them were seen."""
 
-    def __init__(self, hashes: Hashes, *, active: int | None = None) -> None:
+    def __init__(self, hashes: Hashes, *, active: int | None = None, aside: Hashes | None = None) -> None:
+        """aside: hashes of rows that are to be decoded and compared whatever their bytes say."""
         hashes = np.sort(hashes)
         # Two rows with one hash cannot be told apart: if one of them vanished, the other would hide it. Neither takes
         # part; their records are decoded and compared by key, which is slower and always right.
@@ -28,6 +33,8 @@ class SeenIndex:
             equal = hashes[1:] == hashes[:-1]
             twin[1:] |= equal
             twin[:-1] |= equal
+        if aside is not None and len(aside):
+            twin |= np.isin(hashes, aside)
         self._ambiguous: Hashes = hashes[twin]
         self._hashes: Hashes = hashes[~twin]
         self._seen: NDArray[np.bool_] = np.zeros(len(self._hashes), dtype=bool)
@@ -47,7 +54,16 @@ class SeenIndex:
             for hashes, count in cursor.execute(query):
                 active += count
                 parts.append(hashes or b"")
-        return cls(np.frombuffer(b"".join(parts), dtype=">u8").astype(np.uint64), active=active)
+            pinned = cursor.execute(
+                sql.SQL(
+                    "select string_agg(distinct int8send(m.raw_hash), ''::bytea) from roster.pin p"
+                    " join roster.{table} m on m.tenant = p.tenant and m.sourced_id = p.sourced_id"
+                    " where p.entity = {entity} and m.status = 'active' and m.source = 'SIS'"
+                    " and p.tenant = (select roster.session_tenant())"
+                ).format(table=sql.Identifier(table.name), entity=sql.Literal(table.entity))
+            ).fetchone()
+        aside = pinned[0] if pinned and pinned[0] else b""
+        return cls(_unpacked(b"".join(parts)), active=active, aside=_unpacked(aside))
 
     def restart(self) -> None:
         """Forget what was seen: the listing is read again."""

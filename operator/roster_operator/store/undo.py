@@ -26,6 +26,8 @@ _REMOVED = ("tobedeleted", "vanished", "out_of_scope", "undone", "concluded", "s
 _ENTRIES: LiteralString = (
     " from roster.change_log l where l.tenant = {tenant} and l.data_version = {version} and l.run = {undone}"
     " and l.entity = {entity}"
+    # What links and new keys did beside the rows of the source is turned round with them (successions).
+    " and l.action not in ('link', 'unlink', 'followed')"
 )
 _COUNT = "select count(distinct l.sourced_id)" + _ENTRIES
 _STAGE = (
@@ -120,4 +122,5 @@ def _stage(conn: psycopg.Connection, opened: Stage, undone: Run, table: Table, t
 def _changed(undone: Run, entity: str) -> int:
     """How many records of an entity a run has changed, by its own plan."""
     counts: dict[str, int] = ((undone.plan or {}).get("entities") or {}).get(entity, {})
-    return sum(counts.get(effect, 0) for effect in ("create", "update", "reactivate", *_REMOVED))
+    moved = ("new_key", "arrived", "returned", "followed")
+    return sum(counts.get(effect, 0) for effect in ("create", "update", "reactivate", *_REMOVED, *moved))

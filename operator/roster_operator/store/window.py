@@ -35,7 +35,7 @@ _BEFORE = (
 # A record that this plan changes again counts with the plan.
 _TOUCHED = (
     "select count(*) filter (where t.status = 'inactive' and t.inactive_since > {since}"
-    " and t.inactive_cause not in ('concluded', 'undone') and not t.again),"
+    " and t.inactive_cause not in ('concluded', 'undone', 'link', 'newKey') and not t.again),"
     " count(*) filter (where t.status = 'active' and t.first_seen <= {since} and not t.again),"
     " count(*) filter (where t.status = 'active' and t.first_seen > {since} and t.known)"
     " from (select m.status, m.inactive_since, m.inactive_cause, m.first_seen, {known} as known,"

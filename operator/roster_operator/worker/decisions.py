@@ -162,6 +162,10 @@ def _questions(plan: Plan, profile: Profile, limits: Limits) -> Iterator[_Questi
     for name, entity in plan.entities.items():
         did, had = before(name)
         yield _Question("deactivate", name, entity.losses, entity.active, limits.of(name, "deactivate"), did.lost, had)
+    for name, entity in plan.entities.items():
+        # What is recognised one by one follows from its person.
+        if name not in {"enrollments", "demographics"}:
+            yield _Question("rekeyed", name, entity.new_key + entity.rekeyed, entity.active, limits.rekeyed)
     if "users" in plan.entities:
         active, had = plan.entities["users"].active, before("users")[1]
         roles, emails = profile.role_changes, profile.email_changes

@@ -17,7 +17,7 @@ from roster_operator.oneroster.choices import EVERYTHING, Choices
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.references import REFERENCES
 from roster_operator.oneroster.source import Source
-from roster_operator.store import findings, issue_history, origins, runs
+from roster_operator.store import findings, issue_history, origins, runs, successions
 from roster_operator.store import plan as plans
 from roster_operator.store.conflicts import UNDO
 from roster_operator.store.errors import DiscardedError, FencedError, StoreError, translated
@@ -134,9 +134,9 @@ def planned(
     try:
         filled = fill(opened)
         opened.seal(filled.version, filled.pull, filled.removable)
-        run = runs.get(conn, name.run)
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
+            run = successions.propose(conn, name.run)
             plan = _judged(conn, run, limits)
         if run.mode != Mode.UNDO:  # which has looked at no source
             issue_history.note(conn, run.run, run.token, _REFERENCES)

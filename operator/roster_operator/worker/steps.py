@@ -186,6 +186,9 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
                 out_of_scope=counts.left_out,
                 withheld=counts.withheld,
                 held=counts.held,
+                linked=counts.linked + counts.unlinked,
+                rekeyed=counts.new_key + counts.followed,
+                pinned=counts.pinned,
             )
             for entity, counts in plan.entities.items()
         },

@@ -18,6 +18,7 @@ _DONE = {
     "create": "created",
     "update": "updated",
     "invalid": "invalid",
+    "rekeyed": "under another sourcedId",
 }
 
 

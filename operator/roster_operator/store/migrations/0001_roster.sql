@@ -247,6 +247,7 @@ create table roster.users (
   last_changed timestamptz not null,
   raw_hash bigint,
   row_hash bytea not null,
+  person text collate "C", -- the sourcedId under which this person first came, where that was another one
   date_last_modified timestamptz,
   metadata jsonb,
   enabled_user boolean,
@@ -510,6 +511,7 @@ begin
   loop
     execute format('drop table roster_stage.%I', t);
   end loop;
+  delete from roster.proposed_succession where tenant = p_tenant and run = p_run;
 end
 $$;
 revoke execute on function roster.drop_stage from public;

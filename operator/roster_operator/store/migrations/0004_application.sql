@@ -93,7 +93,7 @@ select s.tenant, s.sourced_id, s.title, s.type, s.start_date, s.end_date, s.scho
 create view roster_app.active_students with (security_barrier) as
 select u.tenant, u.sourced_id, u.given_name, u.middle_name, u.family_name, u.preferred_given_name,
        u.preferred_family_name, u.pronouns, u.username, u.identifier, u.email, u.grades, u.org_sourced_ids,
-       u.enabled_user, u.source
+       u.enabled_user, u.source, coalesce(u.person, u.sourced_id) as person
   from roster.users u
  where u.status = 'active' and u.role = 'student' and u.tenant in (select roster_app.visible_tenants());
 
@@ -101,7 +101,7 @@ select u.tenant, u.sourced_id, u.given_name, u.middle_name, u.family_name, u.pre
 -- not known counts as under way.
 create view roster_app.enrollments_today with (security_barrier) as
 select e.tenant, e.sourced_id, e.user_sourced_id, e.class_sourced_id, e.school_sourced_id, e.role, e."primary",
-       e.begin_date, e.end_date
+       e.begin_date, e.end_date, coalesce(u.person, u.sourced_id) as person
   from roster.enrollments e
   join roster.users u on u.tenant = e.tenant and u.sourced_id = e.user_sourced_id and u.status = 'active'
   join roster.classes c on c.tenant = e.tenant and c.sourced_id = e.class_sourced_id and c.status = 'active'
@@ -123,7 +123,8 @@ select e.tenant, e.sourced_id, e.user_sourced_id, e.class_sourced_id, e.school_s
 create view roster_app.class_rosters with (security_barrier) as
 select e.tenant, e.class_sourced_id, c.title as class_title, c.class_code, c.course_sourced_id,
        k.title as course_title, e.school_sourced_id, o.name as school_name, c.periods, c.term_sourced_ids,
-       e.role, e."primary", e.user_sourced_id, u.given_name, u.family_name, u.grades, e.begin_date, e.end_date
+       e.role, e."primary", e.user_sourced_id, u.given_name, u.family_name, u.grades, e.begin_date, e.end_date,
+       e.person
   from roster_app.enrollments_today e
   join roster.classes c on c.tenant = e.tenant and c.sourced_id = e.class_sourced_id
   join roster.users u on u.tenant = e.tenant and u.sourced_id = e.user_sourced_id
@@ -142,7 +143,7 @@ select a.*
 -- Access ends by itself while a person is not active, and comes back with them: it is never copied.
 create view roster_app.access with (security_barrier) as
 select u.tenant, u.sourced_id as user_sourced_id, u.given_name, u.family_name, u.email, u.username, u.role,
-       u.org_sourced_ids, x.permissions, x.granted_at
+       u.org_sourced_ids, x.permissions, x.granted_at, coalesce(u.person, u.sourced_id) as person
   from roster.app_access x
   join roster.users u on u.tenant = x.tenant and u.sourced_id = x.user_sourced_id
  where x.revoked_at is null and u.status = 'active' and u.enabled_user is not false
@@ -161,7 +162,7 @@ end
 $$;
 
 -- Names ids that the application uses for a purpose ("test plan 4711") until a day, if one is known. Said again, the
--- day is the new one. Answers how many of them are active records.
+-- day is the new one. Answers how many of them are active records. People may be named by sourced_id or by person.
 create function roster_app.register_use(
   p_tenant text, p_entity text, p_sourced_ids text[], p_purpose text, p_until date default null
 ) returns integer
@@ -170,17 +171,24 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_found integer;
+  v_ids text[];
 begin
   perform roster_app.require_visible(p_tenant);
+  -- A person may be named by the key that stays theirs: it is the id that they have now that is in use.
+  select array_agg(distinct coalesce(
+           (select min(u.sourced_id) from roster.users u
+             where p_entity = 'users' and u.tenant = p_tenant and u.person = i and u.status = 'active'
+               and not exists (select from roster.users o
+                                where o.tenant = p_tenant and o.sourced_id = i and o.status = 'active')), i))
+    into v_ids from unnest(p_sourced_ids) i where i is not null;
   insert into roster.reference_use (tenant, entity, sourced_id, purpose, used_until, registered_by)
-  select distinct p_tenant, p_entity, i, p_purpose, p_until, session_user from unnest(p_sourced_ids) i
-   where i is not null
+  select p_tenant, p_entity, i, p_purpose, p_until, session_user from unnest(v_ids) i
   on conflict (tenant, entity, sourced_id, purpose)
   do update set used_until = excluded.used_until, registered_by = excluded.registered_by, registered_at = now();
   execute format(
     'select count(*) from roster.%I where tenant = $1 and sourced_id = any ($2) and status = ''active''',
     case p_entity when 'academicSessions' then 'academic_sessions' else p_entity end
-  ) into v_found using p_tenant, p_sourced_ids;
+  ) into v_found using p_tenant, v_ids;
   return v_found;
 end
 $$;
