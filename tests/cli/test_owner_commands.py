@@ -107,3 +107,33 @@ def test_a_student_is_added_edited_and_ended_by_hand(owner: str) -> None:
     assert found == ("n@example.org", ["09"], "Manual")
     assert json.loads(roster("student", "matches", *place, "-o", "json"))["matches"] == []
     assert "Ended" in roster("student", "end", "k12.springfield", made, "--database", owner)
+
+
+def test_values_are_pinned_and_people_matched_from_the_command_line(owner: str) -> None:
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(
+            "insert into roster.users (tenant, sourced_id, row_hash, first_seen, last_changed, role, email, source)"
+            " values ('k12.springfield', 'sis-1', '', now(), now(), 'student', 'a@x.org', 'SIS'),"
+            " ('k12.springfield', 'manual-1', '', now(), now(), 'student', 'A@x.org', 'Manual')"
+        )
+    where = ("--database", owner)
+    record = ("k12.springfield", "users", "sis-1")
+    roster("pin", "set", *record, "grades", "--value", "09, 10", "--until", "2999-01-01", "--reason", "moved", *where)
+    roster("pin", "set", *record, "enabled_user", "--value", "perhaps", *where, code=1)
+    roster("pin", "set", *record, "phone", *where, code=2)
+    [pin] = json.loads(roster("pin", "list", "k12.springfield", "-o", "json", *where))["pins"]
+    assert (pin["field"], pin["value"], pin["reason"], pin["released"]) == ("grades", ["09", "10"], "moved", False)
+    assert "pinned until 2999-01-01" in roster("pin", "list", "k12.springfield", *where)
+    roster("pin", "release", *record, "grades", *where)
+    assert "released" in roster("pin", "list", "k12.springfield", *where)
+
+    pair = ("k12.springfield", "manual-1", "sis-1")
+    assert "manual-1  may be  sis-1  by email" in roster("match", "list", "k12.springfield", *where)
+    roster("match", "reject", *pair, *where)
+    assert roster("match", "list", "k12.springfield", *where) == ""
+    assert "Undecided again" in roster("match", "undo", *pair, *where)
+    roster("match", "accept", *pair, "--reason", "same birth date", *where)
+    listed = json.loads(roster("match", "list", "k12.springfield", "--decided", "-o", "json", *where))
+    assert [(each["linked"], each["reason"]) for each in listed["decisions"]] == [(True, "same birth date")]
+    assert "two again" in roster("match", "undo", *pair, *where)
+    roster("match", "accept", "k12.springfield", "nobody", "sis-1", *where, code=1)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.worker import test_worker_undo as undoing
 from tests.worker.worlds import World
 
+from roster_operator.api.task import Outcome
 from roster_operator.store import access, manual, matches, pins, review, runs
 from roster_operator.store.database import connect
 from roster_operator.store.manual import Student
@@ -320,3 +322,45 @@ def district_with(district: District, person: Any, **fields: Any) -> District:
             replace(u, **fields, modified=u.modified + 1) if u.number == person.number else u for u in district.users
         ],
     )
+
+
+# ---- taken back, and what is only held
+
+
+def test_undoing_a_rekeyed_sync_gives_everybody_their_id_back(world: World, district: District) -> None:
+    undoing.pull(world, "first")
+    url, tenant = owner(world)
+    teacher = next(each for each in district.users if each.role is Role.TEACHER).sourced_id
+    access.grant(url, tenant, teacher, ["results.read"], by="ada")
+    before = {entity: set(active(world, entity)) for entity in world.roster.snapshot()}
+    world.sis.faults.add(Rekey())
+    undoing.pull(world, "rekeyed")
+    assert teacher not in active(world, "users")
+    staged, merged = undoing.undo(world, "back", "rekeyed")
+    assert staged.plan is not None
+    users = staged.plan.entities["users"]
+    assert (users.rekeyed, users.create, users.deactivate, users.reactivate) == (len(before["users"]), 0, 0, 0)
+    assert merged.outcome is Outcome.MERGED
+    assert {entity: set(active(world, entity)) for entity in before} == before
+    assert all(row["person"] is None for row in active(world, "users").values())
+    assert {row["user_sourced_id"] for row in active(world, "enrollments").values()} <= before["users"]
+    assert [each.user_sourced_id for each in access.listing(url, tenant) if each.effective] == [teacher]
+
+
+def test_undoing_a_sync_parts_whom_it_linked(newcomer: Newcomer) -> None:
+    world = newcomer.world
+    undoing.pull(world, "linked")
+    assert newcomer.old["status"] == "inactive"
+    _, merged = undoing.undo(world, "back", "linked")
+    assert merged.outcome is Outcome.MERGED
+    assert (newcomer.old["status"], newcomer.new["status"]) == ("active", "inactive")
+    assert hanging_on(world, newcomer.manual) == (["tests.sit"], ["test"], 2)
+    assert hanging_on(world, newcomer.sis_id) == ([], [], 0)
+
+
+@pytest.mark.parametrize(("prefix", "entity"), [("ORG", "orgs"), ("CRS", "courses"), ("SEC", "classes")])
+def test_what_is_not_mapped_is_held_and_named(world: World, prefix: str, entity: str) -> None:
+    world.sync()
+    world.sis.faults.add(Rekey(of=prefix, to="ANEW"))
+    _, staged = world.stage()
+    assert ("rekeyed", entity) in {(hit.limit, hit.entity) for hit in staged.hits}
