@@ -364,3 +364,49 @@ def test_what_is_not_mapped_is_held_and_named(world: World, prefix: str, entity:
     world.sis.faults.add(Rekey(of=prefix, to="ANEW"))
     _, staged = world.stage()
     assert ("rekeyed", entity) in {(hit.limit, hit.entity) for hit in staged.hits}
+
+
+WITHOUT_NUMBERS = (
+    "update roster.users set identifier = null, user_master_identifier = null, username = null, email = upper(email),"
+    " raw_hash = null where tenant = %s returning 1"
+)
+
+
+def test_a_mass_rekeying_is_recognised_by_email_alone(world: World, district: District) -> None:
+    world.sync()
+    world.roster.ask(WITHOUT_NUMBERS, world.roster.key())
+    world.sis.faults.add(Rekey())
+    _, staged = world.stage()
+    plan = staged.plan.entities["users"]
+    assert (plan.new_key, plan.create, plan.deactivate) == (len(district.users), 0, 0)
+    bases = world.roster.ask(
+        "select distinct basis from roster.proposed_succession where tenant = %s and entity = 'users'",
+        world.roster.key(),
+    )
+    assert bases == [("email",)]
+
+
+@pytest.mark.parametrize("trap", ["few", "other numbers", "Kelvin sign"])
+def test_an_email_address_is_no_proof_of_one_person(world: World, district: District, trap: str) -> None:
+    world.sync()
+    tenant = world.roster.key()
+    world.roster.ask(WITHOUT_NUMBERS, tenant)
+    if trap == "few":
+        # All but one stay what they are: the address of one who leaves is given to somebody who comes.
+        person = district.students[-1]
+        world.roster.ask(
+            "update roster.users set sourced_id = 'left' where tenant = %s and sourced_id = %s returning 1",
+            tenant, person.sourced_id,
+        )  # fmt: skip
+    else:
+        world.sis.faults.add(Rekey())
+        changed = {
+            "other numbers": "identifier = 'another ' || sourced_id",
+            "Kelvin sign": "email = translate(email, 'kK', '\u212a\u212a')",
+        }[trap]
+        world.roster.ask(f"update roster.users set {changed} where tenant = %s returning 1", tenant)
+    _, staged = world.stage()
+    found = staged.plan.entities["users"].new_key
+    with_k = sum("k" in each.email for each in district.users)
+    assert found == {"few": 0, "other numbers": 0, "Kelvin sign": len(district.users) - with_k}[trap]
+    assert with_k
