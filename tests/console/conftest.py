@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.console.fake_cluster import FakeCluster
+from tests.console.fake_cluster import FakeCluster, connection, sync
+from tests.console.serving import served
 from tests.console.world import CLIENT, SECRET, World
 from tests.store.fixtures import Roster
 from tests.support.apiserver import ApiServer
@@ -107,3 +108,12 @@ async def browser(cluster: FakeCluster) -> AsyncIterator[Browser]:
     one = Browser(Settings(server=cluster.address))
     yield one
     await one.close()
+
+
+@pytest.fixture(scope="module")
+def fuzzed() -> Iterator[str]:
+    """The address of a console on a fake API server, for programs that ask from outside."""
+    with FakeCluster() as one:
+        one.objects = {("k12", "rosterconnections"): [connection()], ("k12", "rostersyncs"): [sync()]}
+        with served(Settings(server=one.address)) as home:
+            yield home

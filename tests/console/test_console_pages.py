@@ -287,14 +287,19 @@ def test_everything_that_can_happen_to_a_record_has_words() -> None:
 async def test_the_openapi_document_describes_the_resources_and_asks_for_a_bearer_token(browser: Browser) -> None:
     document = (await browser.get("/api/openapi.json")).json()
     paths = document["paths"]
-    assert set(paths) == {
-        "/api/namespaces/{namespace}/connections",
-        "/api/namespaces/{namespace}/connections/{name}",
-        "/api/namespaces/{namespace}/syncs",
-        "/api/namespaces/{namespace}/syncs/{name}",
+    of_sync = "/api/namespaces/{namespace}/syncs/{name}"
+    assert {path: set(methods) for path, methods in paths.items()} == {
+        "/api/namespaces/{namespace}/connections": {"get"},
+        "/api/namespaces/{namespace}/connections/{name}": {"get"},
+        "/api/namespaces/{namespace}/syncs": {"get"},
+        of_sync: {"get"},
+        f"{of_sync}/rights": {"get"},
+        f"{of_sync}/changes": {"get"},
+        f"{of_sync}/issues": {"get"},
+        f"{of_sync}/approve": {"post"},
+        f"{of_sync}/reject": {"post"},
     }
-    assert {method for path in paths.values() for method in path} == {"get"}
-    assert all(path["get"]["security"] for path in paths.values())
+    assert all(method["security"] for path in paths.values() for method in path.values())
     schemas = document["components"]["schemas"]
     assert "approvedPlan" in schemas["RosterSyncSpec"]["properties"]
     assert "clientIDKey" in schemas["CredentialsRef"]["properties"]

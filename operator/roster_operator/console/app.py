@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from roster_operator import __version__
 
-from . import access, activity, connect, district, endpoints, pages, people, problems, syncs, uploading
+from . import access, activity, api_reviews, connect, district, endpoints, pages, people, problems, syncs, uploading
 from .cluster import Cluster
 from .guard import Guarded
 from .inputs import own_page
@@ -25,6 +25,9 @@ from .site import SESSION_COOKIE, Site, site_of
 from .visitor import SignInNeeded
 
 log = logging.getLogger(__name__)
+
+# Everything that can be asked for.
+ROOMS = (endpoints, api_reviews, pages, connect, district, syncs, people, access, uploading, activity)
 
 
 def build(settings: Settings, sessions: Sessions | None = None) -> Guarded:
@@ -46,7 +49,7 @@ def build_inner(settings: Settings, sessions: Sessions | None = None) -> FastAPI
     app = FastAPI(
         title="roster-operator console",
         version=__version__,
-        description="Reads RosterConnections and RosterSyncs with the caller's own Kubernetes token.",
+        description="RosterConnections, RosterSyncs and their reviews, with the caller's own Kubernetes token.",
         openapi_url="/api/openapi.json",
         docs_url=None,  # these two load scripts from elsewhere
         redoc_url=None,
@@ -56,14 +59,14 @@ def build_inner(settings: Settings, sessions: Sessions | None = None) -> FastAPI
             Problem: _problem,
             SignInNeeded: _sign_in,
             RequestValidationError: _bad_request,
+            400: _bad_request,  # a body that is no text at all
             404: _no_such_page,
             405: _not_allowed,
             500: _defect,
         },
     )
     app.state.site = site
-    app.include_router(endpoints.router)
-    for room in (pages, connect, district, syncs, people, access, uploading, activity):
+    for room in ROOMS:
         app.include_router(room.router)
     return app
 
@@ -86,8 +89,10 @@ async def _no_such_page(request: Request, _: Exception) -> Response:
     return _show(request, problems.no_such_page())
 
 
-async def _not_allowed(request: Request, _: Exception) -> Response:
-    return _show(request, problems.not_allowed())
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    response = _show(request, problems.not_allowed())
+    response.headers.update(getattr(error, "headers", None) or {})  # Allow
+    return response
 
 
 async def _defect(request: Request, _: Exception) -> Response:

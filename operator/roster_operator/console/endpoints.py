@@ -18,7 +18,7 @@ from .resources import Connection, ConnectionPage, Sync, SyncPage
 from .site import site_of
 
 _bearer = HTTPBearer(auto_error=False, description="A Kubernetes token of the person who asks.")
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": ProblemBody, "description": text}
     for code, text in (
         (400, "A part of the address is not valid."),
@@ -30,7 +30,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         (503, "The API server does not answer."),
     )
 }
-router = APIRouter(prefix="/api", tags=["roster"], responses=_PROBLEMS)
+router = APIRouter(prefix="/api", tags=["roster"], responses=PROBLEMS)
 
 
 def _token(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
