@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass
 
@@ -401,3 +402,32 @@ def test_permissions_that_change_while_paging_begin_the_entity_again(
     assert (pulls["users"]["restarts"], pulls["users"]["complete"]) == (restarts, complete)
     world.merge(name, staged.plan.digest)
     world.assert_rows_are(district)
+
+
+@dataclass
+class Spoil(Fault):
+    """The first record of each page has a status that the standard does not know."""
+
+    def answer(self, request: Request, answer: Answer) -> None:
+        page = json.loads(b"".join(answer.body))
+        for record in next(iter(page.values()))[:1]:
+            record["status"] = "perhaps"
+        answer.body, answer.key = [json.dumps(page).encode()], None
+
+
+@pytest.mark.parametrize(
+    "entity", ["orgs", "academicSessions", "courses", "classes", "users", "enrollments", "demographics"]
+)
+def test_a_record_that_cannot_be_read_keeps_its_merged_row(world: World, entity: str) -> None:
+    world.page_size = 100_000
+    world.sync()
+
+    def rows() -> dict[str, dict[str, object]]:
+        """Without the hash of the bytes: the page is written anew."""
+        return {i: {**row, "raw_hash": None} for i, row in world.roster.snapshot()[entity].items()}
+
+    before = rows()
+    world.sis.faults.add(Spoil(on=entity))
+    staged = world.sync()
+    assert (counts(staged, "invalid").get(entity), counts(staged, "deactivate")) == (1, {})
+    assert rows() == before
