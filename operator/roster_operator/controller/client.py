@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from .objects import Body
 TIMEOUT = 30.0  # seconds, for one request
 PAGE = 500  # objects in one page of a list
 MERGE_PATCH = "application/merge-patch+json"
+CLOCK_TOLERANCE = timedelta(seconds=5)  # a Date header has whole seconds, and an answer takes a while
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -62,7 +65,9 @@ class ApiUnavailable(Exception):  # noqa: N818  a state, as in `503 Service Unav
 
 
 class Api:
-    """Reads and writes objects. Every method raises ApiError or ApiUnavailable."""
+    """Reads and writes objects. Every method that asks raises ApiError or ApiUnavailable."""
+
+    _offset = timedelta()  # how much the API server's clock is ahead of this process's
 
     def __init__(self, client: ApiClient, metrics: Metrics) -> None:
         self._client = client
@@ -85,6 +90,14 @@ class Api:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    def now(self) -> datetime:
+        """The time by the API server's clock, in whole seconds.
+
+        Ages are told from what the cluster has stamped. By a clock of one's own that is an hour ahead, every Job would
+        be overdue the moment it is created.
+        """
+        return (datetime.now(UTC) + self._offset).replace(microsecond=0)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """The object, or None."""
@@ -163,10 +176,27 @@ class Api:
             self._metrics.requests.labels("<error>", method).inc()
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}") from error
         self._metrics.requests.labels(str(response.status), method).inc()
+        self._compare_clocks(response.headers.get("Date"))
         answer = _parse(raw)
         if response.status >= 400:
             raise _error(response.status, answer)
         return answer
+
+    def _compare_clocks(self, date: str | None) -> None:
+        offset = _offset(date, datetime.now(UTC))
+        # A known difference is not corrected by parts of a second: times would jump.
+        if offset is not None and abs(offset - self._offset) > CLOCK_TOLERANCE:
+            self._offset = offset
+            self._metrics.clock_offset.set(offset.total_seconds())
+
+
+def _offset(date: str | None, now: datetime) -> timedelta | None:
+    """How much the clock that wrote this header is ahead; zero within the tolerance, None where it says nothing."""
+    try:
+        ahead = parsedate_to_datetime(date or "") - now
+    except (ValueError, TypeError):
+        return None
+    return ahead if abs(ahead) > CLOCK_TOLERANCE else timedelta()
 
 
 def _parse(raw: bytes) -> Body:

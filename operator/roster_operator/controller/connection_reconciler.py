@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from roster_operator.api.connection import RosterConnectionStatus, find
 from roster_operator.api.kinds import CONNECTION, JOB, SYNC, TEST_REQUESTED_AT
@@ -46,7 +46,7 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
     connection = Connection.of(body)
     if connection.meta.deleting:
         return None  # its Jobs go with it
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = context.api.now()
     job_body = await _job(context, connection)
     job = await read_job(context.api, job_body, JobStep.TEST, now, context.settings) if job_body else None
     notes = _annotations(job_body)

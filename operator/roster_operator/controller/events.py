@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from roster_operator.api.kinds import EVENT, Kind
 
@@ -48,7 +47,7 @@ class Recorder:
     async def _record(self, kind: Kind, meta: Meta, happening: Happening) -> None:
         mark = hashlib.sha256(f"{meta.uid}/{happening.reason}".encode()).hexdigest()[:16]
         name = f"{meta.name[: _NAME_LIMIT - 17]}.{mark}"
-        now = show_time(datetime.now(UTC))
+        now = show_time(self._api.now())
         message = plain(happening.message)
         try:
             await self._api.create(

@@ -48,6 +48,11 @@ class Metrics:
         self.requests = Counter("rest_client_requests", "Requests to the API server.", ["code", "method"], registry=one)
         self.failed = Counter("roster_syncs_failed", "Syncs that failed.", ["reason"], registry=one)
         self.leader = Gauge("roster_operator_leader", "1 where this process holds the Lease.", registry=one)
+        self.clock_offset = Gauge(
+            "roster_operator_clock_offset_seconds",
+            "How much the API server's clock is ahead of this process's; 0 within five seconds.",
+            registry=one,
+        )
         self._reasons: set[str] = set()
         one.register(_ViewCollector(view))
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 from roster_operator.api.kinds import CONNECTION, JOB, SYNC, Kind
 
@@ -37,7 +36,7 @@ async def relist(api: Api, view: View, queue: WorkQueue, settings: Settings) -> 
         jobs.add(_name(body))
         queue.add(view.job_seen(body))
     view.forget_all_but(connections, syncs, jobs)
-    queue.add(view.outlived(datetime.now(UTC)))
+    queue.add(view.outlived(api.now()))
 
 
 async def relist_forever(api: Api, view: View, queue: WorkQueue, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from roster_operator.api.kinds import CONNECTION, JOB, SYNC
 from roster_operator.api.sync import WAITING, JobRef, Phase, RosterSyncStatus
@@ -60,7 +60,7 @@ async def reconcile_sync(context: Context, key: Key) -> float | None:
 
 
 async def _read(context: Context, sync: Sync) -> _Reading:
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = context.api.now()
     closing = is_closing(sync)
     state = state_of(sync, closing=closing)
     if state in {State.ENDED, State.MERGED}:
