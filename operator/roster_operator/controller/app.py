@@ -24,7 +24,7 @@ from .settings import Settings
 from .slots import Slots
 from .sync_reconciler import reconcile_sync
 from .view import View
-from .watch import watch
+from .watch import WatchLost, watch
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,9 @@ async def run(settings: Settings) -> int:
             return NO_DEFINITIONS
         except ApiUnavailable as error:
             log.error("No cluster: %s.", error)  # noqa: TRY400
+            return FAILED
+        except WatchLost as error:
+            log.error("The watch ended: %s; this process ends, and looks anew when it starts", error)  # noqa: TRY400
             return FAILED
         except LeaseLost as error:
             log.error("%s; this process ends, and another takes over", error)  # noqa: TRY400

@@ -55,12 +55,12 @@ def login(handlers: kopf.OperatorRegistry) -> None:
     kopf.on.login(id="login", registry=handlers, errors=kopf.ErrorsMode.PERMANENT)(connect)
 
 
-def kopf_settings() -> kopf.OperatorSettings:
+def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     """Kopf, measured and tuned: as docs/decisions tells."""
     tuned = kopf.OperatorSettings()
     tuned.posting.enabled = False
     tuned.scanning.disabled = True
-    tuned.watching.inactivity_timeout = 70
+    tuned.watching.inactivity_timeout = settings.watch_silence
     tuned.watching.server_timeout = 300
     tuned.watching.client_timeout = 330
     tuned.watching.connect_timeout = 10
@@ -71,7 +71,15 @@ def kopf_settings() -> kopf.OperatorSettings:
     return tuned
 
 
+class WatchLost(Exception):  # noqa: N818
+    """Kopf gave up, as it does when a resource definition goes. The process ends, and looks anew when it starts."""
+
+
 async def watch(view: View, queue: WorkQueue, settings: Settings) -> None:
-    """Run Kopf until it is cancelled, gets a signal (which ends it in order), or fails for good (which raises)."""
+    """Run Kopf until it is cancelled, or gets a signal, which ends it in order. Raises WatchLost."""
     namespaces: Any = {"namespaces": settings.watch_namespaces} if settings.watch_namespaces else {"clusterwide": True}
-    await kopf.operator(registry=registry(view, queue), settings=kopf_settings(), standalone=True, **namespaces)
+    tuned = kopf_settings(settings)
+    try:
+        await kopf.operator(registry=registry(view, queue), settings=tuned, standalone=True, **namespaces)
+    except Exception as error:
+        raise WatchLost(f"{type(error).__name__}: {error}") from error
