@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 PYTEST := $(PY) -m pytest
 PROMTOOL = $(shell command -v promtool || echo .local/tools/promtool)
-PARTS := check test-unit test-hostile test-store test-cluster test-console
+PARTS := check test-unit test-hostile test-store test-faults test-cluster test-console
 CHECKS := check-style check-types check-imports check-dependencies check-unused check-generated check-alerts \
 	check-chart check-tree
 CODE := operator examples deploy
@@ -104,7 +104,7 @@ check-tree: $(READY) system-packages
 
 test-unit: $(READY) ## Tests that need nothing but Python
 	$(call tests,$@,-m "not store and not apiserver and not cluster" --ignore=tests/checks --ignore=tests/alerts \
-		--ignore=tests/hostile --ignore=tests/console)
+		--ignore=tests/hostile --ignore=tests/faults --ignore=tests/console)
 
 # In a process of its own: its memory is measured. Each case has a thread, and with an arena of malloc for each of them
 # the sum would tell of malloc, not of us.
@@ -113,7 +113,10 @@ test-hostile: $(READY) ## Every bad input of the table, and fuzzing: reasons, pl
 	$(call tests,$@,-m "not store" tests/hostile)
 
 test-store: $(READY) system-packages ## Tests on real PostgreSQL servers, versions 15 and 18
-	$(call tests,$@,-m store --ignore=tests/console)
+	$(call tests,$@,-m store --ignore=tests/faults --ignore=tests/console)
+
+test-faults: $(READY) system-packages ## Each fault under a sync in every phase, with a real API server and Job controller
+	$(call tests,$@,tests/faults -s)
 
 # Where nobody works on, the cluster goes as it came; one that was up before stays.
 test-cluster: $(READY) ## Tests on a real API server, and end to end on the local cluster
@@ -125,7 +128,7 @@ test-cluster: $(READY) ## Tests on a real API server, and end to end on the loca
 
 .PHONY: cluster-tests
 cluster-tests:
-	$(call tests,test-cluster,-m "apiserver or cluster" --ignore=tests/console)
+	$(call tests,test-cluster,-m "apiserver or cluster" --ignore=tests/faults --ignore=tests/console)
 
 # In a real Chromium, against a real API server and a real PostgreSQL.
 test-console: $(READY) console-packages ## The console: pages, API, rights, accessibility (6 minutes at most)

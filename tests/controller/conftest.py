@@ -92,6 +92,10 @@ class Operator:
         self._process = None
         return code
 
+    def ended(self) -> int | None:
+        """The exit code of a process that has ended by itself; None while it runs, or where none does."""
+        return self._process.poll() if self._process else None
+
     def fetch(self, path: str) -> tuple[int, str]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
