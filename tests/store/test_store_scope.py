@@ -98,7 +98,7 @@ def stage_rows(
         stage.scoped_out(BY_ENTITY[entity], ids)
     entities = [entity for entity in BY_ENTITY if entity not in untaken]
     may_lose = entities if removable else []
-    stage.close_scope(schools, enrolled_only=enrolled_only, untaken=untaken, removable=may_lose, delta=())
+    stage.close_scope(schools, enrolled_only=enrolled_only, untaken=untaken, removable=may_lose, partial=())
     pull = {e: {"pulled": True, "received": len(rows.get(e, ())), "invalid": 0, "reason": None} for e in entities}
     stage.seal("1.2", pull, may_lose)
     run = runs.get(conn, name.run)

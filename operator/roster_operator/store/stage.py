@@ -102,16 +102,16 @@ class Stage:
         enrolled_only: bool,
         untaken: Sequence[str],
         removable: Sequence[str],
-        delta: Sequence[str],
+        partial: Sequence[str],
     ) -> None:
         """Work out what follows from the ids that were left out. Comes after the last entity and before `seal`.
 
-        schools: ids of the only schools that are taken; none: all. untaken, removable, delta: entities that are not
-        taken at all, that may lose records, and that showed only changes.
+        schools: ids of the only schools that are taken; none: all. untaken, removable, partial: entities that are not
+        taken at all, that may lose records, and that showed only changes or nothing at all.
         """
         self._conn.execute(
             "select roster.scope_stage(%s, %s, %s, %s, %s, %s, %s)",
-            (self.run, self.token, list(schools), enrolled_only, list(untaken), list(removable), list(delta)),
+            (self.run, self.token, list(schools), enrolled_only, list(untaken), list(removable), list(partial)),
         )
 
     def restart(self, table: Table) -> None:

@@ -21,10 +21,10 @@ class KnownIds:
 
     def put(self, entity: Entity, decoded: array[int], unfit: array[int], left_out: array[int]) -> None:
         """All valid ids of an entity that was pulled to its end: those of its decoded records but the unfit ones."""
-        valid = np.unique(hashes_of(decoded))
-        self._sorted[entity] = valid[~np.isin(valid, hashes_of(unfit))] if unfit else valid
+        self._sorted[entity] = _without(decoded, unfit)
+        # Of a record that came twice nobody knows whether it is out of scope.
         if left_out:
-            self._left_out[entity] = np.unique(hashes_of(left_out))
+            self._left_out[entity] = _without(left_out, unfit)
 
     def left_out(self, entity: Entity, ids: Iterable[str]) -> set[str]:
         """Those of these ids that this run left out of scope."""
@@ -47,6 +47,11 @@ class KnownIds:
 
 
 _NONE: Hashes = np.empty(0, dtype=np.uint64)
+
+
+def _without(ids: array[int], unfit: array[int]) -> Hashes:
+    distinct = np.unique(hashes_of(ids))
+    return distinct[~np.isin(distinct, hashes_of(unfit))] if unfit else distinct
 
 
 def hashes_of(values: array[int]) -> Hashes:

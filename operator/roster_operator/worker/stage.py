@@ -119,7 +119,7 @@ def stage(
                 enrolled_only=choices.enrolled_only,
                 untaken=choices.untaken,
                 removable=may_lose,
-                delta=[entity for entity, pull in judged.items() if pull.delta],
+                partial=[entity for entity, pull in judged.items() if pull.delta or not pull.pulled],
             )
         return Filled({entity: pull.to_dict() for entity, pull in judged.items()}, may_lose, version)
 

@@ -133,9 +133,11 @@ end
 $$;
 
 -- Marks records of one entity as out of scope where the condition holds: staged ones, and merged ones that this run
--- left alone. In the condition m is the record, $1 the ids of the schools that are taken. Only called by scope_stage.
+-- left alone. In the condition m is the record, $1 the ids of the schools that are taken. Of p_partial entities the pull
+-- did not show every record, so of a row that was left alone nobody knows whether it was shown. Only called by
+-- scope_stage.
 create function roster.scope_out(
-  p_tenant text, p_run uuid, p_token integer, p_entity text, p_what text, p_condition text, p_schools text[], p_delta text[]
+  p_tenant text, p_run uuid, p_token integer, p_entity text, p_what text, p_condition text, p_schools text[], p_partial text[]
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -155,12 +157,12 @@ begin
     'insert into roster_stage.%I select %L, m.sourced_id, true from roster_stage.%I m where m.status = ''active'' and %s and (%s)',
     v_out, p_entity, v_staged, v_open, p_condition) using p_schools;
   execute format(
-    'insert into roster_stage.%1$I select %2$L, m.sourced_id, $2 and not exists ('
+    'insert into roster_stage.%1$I select %2$L, m.sourced_id, $2 and m.raw_hash is not null and not exists ('
     '   select from roster_stage.%3$I u where u.entity = %2$L and u.raw_hash = m.raw_hash)'
     ' from roster.%4$I m where m.tenant = %5$L and m.status = ''active'' and m.source = ''SIS'' and %6$s and (%7$s)'
     ' and not exists (select from roster_stage.%8$I s where s.sourced_id = m.sourced_id)',
     v_out, p_entity, v_unseen, p_what, p_tenant, v_open, p_condition, v_staged)
-    using p_schools, p_entity <> all (p_delta);
+    using p_schools, p_entity <> all (p_partial);
 end
 $$;
 
@@ -168,7 +170,7 @@ $$;
 -- known. Staged rows that are out of scope are taken away. Comes after the whole pull and before the seal.
 create function roster.scope_stage(
   p_run uuid, p_token integer, p_schools text[], p_enrolled_only boolean, p_untaken text[], p_removable text[],
-  p_delta text[]
+  p_partial text[]
 ) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -190,22 +192,26 @@ begin
   loop
     execute format('analyze roster_stage.%I', roster.stage_table(v_tenant, p_run, p_token, what));
   end loop;
+  -- Of a record that cannot be taken nobody knows whether it is out of scope, and nothing follows from it.
+  execute format('delete from roster_stage.%I o where exists (select from roster_stage.%I i where i.entity = o.entity '
+                 'and i.severity = ''error'' and i.sourced_id = o.sourced_id)',
+                 v_out, roster.stage_table(v_tenant, p_run, p_token, 'issue'));
   if cardinality(p_schools) > 0 then
     perform roster.scope_out(v_tenant, p_run, p_token, 'orgs', 'orgs',
-      'm.type = ''school'' and m.sourced_id <> all ($1)', p_schools, p_delta);
+      'm.type = ''school'' and m.sourced_id <> all ($1)', p_schools, p_partial);
     perform roster.scope_out(v_tenant, p_run, p_token, 'users', 'users',
       format('not m.org_sourced_ids && $1 and exists (select from unnest(m.org_sourced_ids) as i(id) where %s)',
-             format(v_is_out, 'orgs', 'i.id')), p_schools, p_delta);
+             format(v_is_out, 'orgs', 'i.id')), p_schools, p_partial);
   end if;
   perform roster.scope_out(v_tenant, p_run, p_token, 'classes', 'classes',
     format('%s or cardinality(m.term_sourced_ids) > 0 and not exists '
            '(select from unnest(m.term_sourced_ids) as i(id) where not %s)',
            format(v_is_out, 'orgs', 'm.school_sourced_id'), format(v_is_out, 'academicSessions', 'i.id')),
-    p_schools, p_delta);
+    p_schools, p_partial);
   perform roster.scope_out(v_tenant, p_run, p_token, 'enrollments', 'enrollments',
     format('%s or %s or %s', format(v_is_out, 'classes', 'm.class_sourced_id'),
            format(v_is_out, 'users', 'm.user_sourced_id'), format(v_is_out, 'orgs', 'm.school_sourced_id')),
-    p_schools, p_delta);
+    p_schools, p_partial);
   if p_enrolled_only then
     -- Enrollments as they will be after the merge, so that what an unproved pull did not show still counts.
     perform roster.scope_out(v_tenant, p_run, p_token, 'users', 'users', format(
@@ -226,11 +232,11 @@ begin
       ') e where e.id = m.sourced_id)',
       roster.stage_table(v_tenant, p_run, p_token, 'enrollments'), v_issue, v_out,
       roster.stage_table(v_tenant, p_run, p_token, 'unseen'), v_tenant,
-      'enrollments' = any (p_removable), 'enrollments' = any (p_removable) and 'enrollments' <> all (p_delta)),
-      p_schools, p_delta);
+      'enrollments' = any (p_removable), 'enrollments' = any (p_removable) and 'enrollments' <> all (p_partial)),
+      p_schools, p_partial);
   end if;
   perform roster.scope_out(v_tenant, p_run, p_token, 'demographics', 'demographics',
-    format(v_is_out, 'users', 'm.sourced_id'), p_schools, p_delta);
+    format(v_is_out, 'users', 'm.sourced_id'), p_schools, p_partial);
   foreach v_entity in array array['orgs', 'academicSessions', 'courses', 'classes', 'users', 'enrollments', 'demographics']
   loop
     what := case v_entity when 'academicSessions' then 'academic_sessions' else v_entity end;
