@@ -85,6 +85,12 @@ class SeenIndex:
         self._seen[targets] = True
         return np.flatnonzero(~hit), repeated
 
+    def saw(self, raw_hash: int) -> bool:
+        """Whether the row with this hash (signed, as the database has it) was seen."""
+        wanted = np.uint64(raw_hash % 2**64)
+        at = int(np.searchsorted(self._hashes, wanted))
+        return at < len(self._hashes) and bool(self._hashes[at] == wanted and self._seen[at])
+
     @property
     def seen_count(self) -> int:
         """Merged rows that were seen."""

@@ -189,23 +189,31 @@ class TableStage:
         return [str(row[0]) for row in self._conn.execute(query, (self.table.entity,)).fetchall()]
 
     def shown_twice(self, index: SeenIndex) -> list[str]:
-        """Ids that were shown unchanged on one page and changed on another: the listing moved while it was read.
+        """Ids that were shown unchanged once and otherwise another time, readable or not: the listing moved while it
+        was read.
 
-        Needs `unseen` written first.
+        Needs `unseen` and all issues written first.
         """
-        if not index.active or not self.rows:
+        if not index.seen_count:
             return []
         query = sql.SQL(
-            "select s.sourced_id from {stage} s join roster.{merged} m on m.sourced_id = s.sourced_id"
+            "select distinct s.sourced_id, m.raw_hash from (select sourced_id from {stage}"
+            " union all select sourced_id from {issue} where entity = %(entity)s and severity = 'error'"
+            " union all select sourced_id from {scoped_out} where entity = %(entity)s and shown) s"
+            " join roster.{merged} m on m.sourced_id = s.sourced_id"
             " where m.tenant = (select roster.session_tenant()) and m.status = 'active' and m.source = 'SIS'"
             " and m.raw_hash is not null"
-            " and not exists (select from {unseen} u where u.entity = %s and u.raw_hash = m.raw_hash)"
+            " and not exists (select from {unseen} u where u.entity = %(entity)s and u.raw_hash = m.raw_hash)"
         ).format(
             stage=self._target,
+            issue=self._stage.name("issue"),
+            scoped_out=self._stage.name("scoped_out"),
             merged=sql.Identifier(self.table.name),
             unseen=self._stage.name("unseen"),
         )
-        return [str(row[0]) for row in self._conn.execute(query, (self.table.entity,)).fetchall()]
+        found = self._conn.execute(query, {"entity": self.table.entity}).fetchall()
+        # A row that another run merged meanwhile has bytes that this pull never compared with.
+        return [str(sourced_id) for sourced_id, raw_hash in found if index.saw(raw_hash)]
 
 
 def merged_rows(conn: psycopg.Connection, table: Table, sourced_ids: Sequence[str]) -> dict[str, dict[str, Any]]:

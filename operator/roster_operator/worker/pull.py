@@ -99,11 +99,11 @@ class EntityPull:
                     continue
                 raise
             self._rows.flush()
-            twice: list[str] = []
+            self._write_issues()
             # Of a delta nothing vanishes, so what it did not show is of no interest.
             if not self._source.report(self._entity).delta:
                 self._stage.unseen(self._table, self._index.unseen())
-                twice = self._rows.shown_twice(self._index)
+            twice = self._rows.shown_twice(self._index)
             changed = self._source.report(self._entity).revision_changed
             if (twice or changed or self._shifted()) and restart < RESTARTS:
                 self._again()
