@@ -163,6 +163,8 @@ class EntityPull:
             self._ids.append(hashed)
             self._id_pages.append(number)
             if record is None:
+                if problems:
+                    self._unfit.append(hashed)  # another record with this id may be readable: neither is taken
                 continue
             self._valid.append(hashed)
             raw_hash = None if secret else signed[position]
