@@ -172,7 +172,9 @@ class EntityPull:
                 masked.append((record, raw_hash, withheld))
             else:
                 _add(rows, record, raw_hash)
-            staged.append(record)
+            # What is marked as deleted goes, whatever became of the records that it refers to.
+            if record.status == "active":
+                staged.append(record)
         if masked:
             merged = merged_rows(self._conn, self._table, [record.sourced_id for record, _, _ in masked])
             for record, raw_hash, withheld in masked:
