@@ -308,19 +308,21 @@ class Pull:
         """What a merge would do now."""
         effects: list[tuple[str, tuple[tuple[str, str, object], ...]]] = []
         entities: dict[str, dict[str, int]] = {}
+        closed = self._closed()
         for entity in ENTITIES:
-            every = sorted(self._effects(entity), key=lambda each: each[1].encode())
+            every = sorted(self._ways(entity), key=lambda each: each[1].encode())
             kept = [each for each in every if self.may_remove or each[0] not in REMOVALS]
-            effects.append((entity, tuple(kept)))
-            count = {action: sum(each[0] == action for each in kept) for action in ACTIONS}
+            named = [(self._cause(entity, way, i, closed), i, values) for way, i, values in kept]
+            effects.append((entity, tuple(named)))
+            count = {action: sum(each[0] == action for each in named) for action in ACTIONS}
             shown_out = {i for i, shown in self.left_out[entity].items() if shown} - self.errors[entity]
             invalid = len(self.errors[entity]) + self.nameless[entity]
-            touched = sum(count[a] for a in ("create", "update", "reactivate", "tobedeleted"))
+            touched = sum(way in {"create", "update", "reactivate", "tobedeleted"} for way, _, _ in kept)
             entities[entity] = {
                 "received": self.received[entity],
                 **{a: count[a] for a in ("create", "update", "reactivate", "tobedeleted", "vanished")},
                 "out_of_scope": count["outOfScope"],
-                "undone": 0,
+                "school_closed": count["schoolClosed"],
                 "left_out": len(shown_out),
                 "unchanged": self.received[entity] - invalid - len(shown_out) - touched,
                 "invalid": invalid,
@@ -329,7 +331,29 @@ class Pull:
             }
         return Plan(tuple(effects), entities, not self.unproved, self.district.version)
 
-    def _effects(self, entity: str) -> list[tuple[str, str, object]]:
+    def _closed(self) -> set[str]:
+        """Schools that are not there after a merge."""
+        rows = self.district.rows["orgs"]
+        stay = {i for i in self.valid("orgs") if not self.staged["orgs"][i].deleted}
+        going = {i for way, i, _ in self._ways("orgs") if way in REMOVALS and self.may_remove}
+        before = {i for i, row in rows.items() if not row.active} - stay
+        return {i for i in going | before if rows[i].values["type"] == "school"}
+
+    def _cause(self, entity: str, way: str, sourced_id: str, closed: set[str]) -> str:
+        """What goes with its school is named so; a person goes with the first school that they name."""
+        if way not in REMOVALS or entity in {"orgs", "academicSessions"}:
+            return way
+        values = self.district.rows[entity][sourced_id].values
+        if entity in {"users", "demographics"}:
+            user = self.district.rows["users"].get(sourced_id)
+            shown = self.staged["users"].get(sourced_id)
+            stays = entity == "demographics" and shown is not None and not shown.deleted
+            school = None if user is None or stays else user.values["org_sourced_ids"][0]
+        else:
+            school = values["org_sourced_id" if entity == "courses" else "school_sourced_id"]
+        return "schoolClosed" if school in closed else way
+
+    def _ways(self, entity: str) -> list[tuple[str, str, object]]:
         rows, found = self.district.rows[entity], list[tuple[str, str, object]]()
         for sourced_id in self.valid(entity):
             shown, row = self.staged[entity][sourced_id], rows.get(sourced_id)
@@ -413,7 +437,7 @@ class Pull:
 
     def _enrollments_afterwards(self) -> list[Values]:
         entity = "enrollments"
-        effects = {i: action for action, i, _ in self._effects(entity) if self.may_remove or action not in REMOVALS}
+        effects = {i: action for action, i, _ in self._ways(entity) if self.may_remove or action not in REMOVALS}
         found: list[Values] = [
             row.values for i, row in self.district.active(entity).items()
             if effects.get(i) not in {"outOfScope", "tobedeleted", "vanished", "update"}
@@ -422,4 +446,4 @@ class Pull:
         return found + [dict(self.staged[entity][i].values) for i in added]
 
 
-ACTIONS = ("create", "update", "reactivate", "tobedeleted", "vanished", "outOfScope")
+ACTIONS = ("create", "update", "reactivate", "tobedeleted", "vanished", "outOfScope", "schoolClosed")
