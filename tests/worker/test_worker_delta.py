@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -105,3 +106,32 @@ def test_the_job_of_a_delta_sync_pulls_a_delta(world: World, district: District)
     assert delta.plan is not None
     assert 0 < delta.plan.entities["users"].received < len(district.users)
     assert delta.plan.entities["users"].update > 0
+
+
+def test_a_delta_after_other_settings_reads_everything(world: World, district: District) -> None:
+    """What the old settings left out is in the source as it was: no change would ever show it."""
+    sis, database = world.secrets()
+    north = {"schools": ["ORG00101", "ORG00102"]}
+
+    def synced(scope: dict[str, list[str]], **changes: Any) -> tuple[int, int]:
+        """Records of people that were read, and how many of them are new."""
+        run = uuid4()
+        task = world.task("stage", run, sync={"name": str(run), "uid": str(run), "mode": "Delta"})
+        assert task.spec is not None
+        spec = task.spec.to_dict() | {"scope": scope} | changes
+        staged = run_step(task.model_validate(task.to_dict() | {"spec": spec}), sis=sis, database=database)
+        assert staged.plan is not None
+        run_step(world.task("merge", run, **order(staged.plan.digest)), sis=sis, database=database)
+        users = staged.plan.entities["users"]
+        return users.received, users.create
+
+    everybody = len(district.users)
+    assert synced(north)[0] == everybody
+    assert synced(north)[0] < everybody, "nothing changed, and little is asked for"
+    received, new = synced({})
+    assert received == everybody
+    assert new > 0
+    assert synced({})[0] < everybody
+    assert synced({}, fields={"omit": ["users.phone"]})[0] == everybody
+    assert synced({}, fields={"omit": ["users.phone"]})[0] < everybody
+    assert synced({}, fields={"omit": ["users.phone"]}, roleMapping={"counselor": "aide"})[0] == everybody

@@ -52,7 +52,10 @@ class Nights(Ground):
         with self.roster.stager() as conn:
 
             def fill(stage: Any) -> Filled:
-                return Filled(self.fill(conn, stage, records), list(ENTITIES), "1.2")
+                pull = self.fill(conn, stage, records)
+                return Filled(
+                    {name: facts | {"choices": "as ever"} for name, facts in pull.items()}, list(ENTITIES), "1.2"
+                )
 
             return name, planned(conn, name, 1, limits, fill)
 
@@ -176,10 +179,12 @@ def test_removals_wait_and_the_rest_is_merged(nights: Nights) -> None:
     with nights.roster.stager() as conn:
         again = recorded(runs.get(conn, name.run), limits)
         assert (again.plan.held, again.hits) == (staged.plan.held, [])
+    with nights.roster.stager() as conn:
+        assert wanted_delta(conn, "Delta", "as ever") is not None
     assert isinstance(nights.merge(name, staged, limits), Merged)
     assert nights.causes() == {}
     with nights.roster.stager() as conn:
-        assert wanted_delta(conn, "Delta") is None, "a delta would not show again what waits"
+        assert wanted_delta(conn, "Delta", "as ever") is None, "a delta would not show again what waits"
     # The next sync plans them again; without the setting they wait for a person, and go with the digest.
     nights.merged = now | {"users": now["users"] | next_day["users"]}
     name, staged = nights.tonight(next_day)

@@ -3,6 +3,8 @@
 Built once from a connection's settings; `scope` and `intake` apply it to records.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -93,6 +95,17 @@ class Choices:
     def scoped(self) -> bool:
         """Whether some records are left out."""
         return bool(self.schools or self.roles or self.current_terms or self.enrolled_only or self.untaken)
+
+    @property
+    def mark(self) -> str:
+        """The same for the same settings, whatever the day: rows that were read under another mark may lack something
+        that no later change of theirs will show."""
+        settings = [
+            sorted(self.entities), sorted(self.schools), sorted(self.roles), self.current_terms, self.enrolled_only,
+            sorted((entity, sorted(names)) for entity, names in self.omit.items() if names),
+            sorted(self.role_mapping.items()),
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
 
     @property
     def untaken(self) -> list[Entity]:

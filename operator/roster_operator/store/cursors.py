@@ -20,18 +20,23 @@ class Reach:
     pulled: datetime
 
 
-def wanted_delta(conn: psycopg.Connection, mode: str) -> Reach | None:
-    """The reach where a run's mode asks for changes only; None also before the first merge, when all is new anyway, and
-    after a merge whose removals wait: no delta would show them again."""
-    return reach(conn) if mode == "Delta" and not _removals_wait(conn) else None
+def wanted_delta(conn: psycopg.Connection, mode: str, choices: str) -> Reach | None:
+    """The reach where a run's mode asks for changes only; None where a delta would not show all that has to be merged.
+
+    choices: a mark of the settings that say what is taken. That is before the first merge, when all is new; after a
+    merge whose removals wait; and where the merged rows were read under other settings: what they left out is in the
+    source as it was, and no delta shows it.
+    """
+    return reach(conn) if mode == "Delta" and _all_was_taken(conn, choices) else None
 
 
-def _removals_wait(conn: psycopg.Connection) -> bool:
+def _all_was_taken(conn: psycopg.Connection, choices: str) -> bool:
     row = conn.execute(
-        "select plan -> 'held' from roster.sync_run where tenant = (select roster.session_tenant())"
+        "select plan -> 'held', array(select distinct e.value ->> 'choices' from jsonb_each(pull) e)"
+        " from roster.sync_run where tenant = (select roster.session_tenant())"
         " and state = 'Merged' and mode <> 'Undo' order by data_version desc limit 1"
     ).fetchone()
-    return bool(row and row[0])
+    return row is not None and not row[0] and row[1] == [choices]
 
 
 def reach(conn: psycopg.Connection) -> Reach | None:

@@ -27,6 +27,7 @@ class Pull:
     reason: str | None = None
     delta: bool = False  # only changes were shown: what was not shown has not vanished
     staged: int = 0
+    choices: str | None = None  # oneroster.choices.Choices.mark: under which settings it was read
 
     def to_dict(self) -> dict[str, Any]:
         """As kept in sync_run.pull."""

@@ -111,7 +111,8 @@ def stage(
             origins.record(conn, opened, origin)
         with _without_garbage_collection():
             pulls, active = _pull_all(source, conn, opened, choices, progress)
-        judged = judge(pulls, active)
+        marked = {entity: replace(pull, choices=choices.mark) for entity, pull in pulls.items()}
+        judged = judge(marked, active)
         may_lose = removable(judged)
         if choices.scoped:
             opened.close_scope(

@@ -34,6 +34,6 @@ def stage_connection(
     upload: the digest of the zip, for connections that take uploads. Raises WorkerError, OneRosterError, StoreError.
     """
     choices = choices_of(spec)
-    delta = wanted_delta(conn, name.mode)
+    delta = wanted_delta(conn, name.mode, choices.mark)
     with open_source(spec, secret, policy, conn, delta=delta, upload=upload) as opened:
         return stage(opened.source, conn, name, attempt, limits, progress, choices, opened.origin)
