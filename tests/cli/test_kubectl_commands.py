@@ -43,7 +43,7 @@ def test_review_waits_for_a_person_and_tells_how_to_decide(
     ada = people.person(apiserver, namespace, tmp_path, READ)
     people.sync(apiserver, namespace)
     text = ada("review", "springfield-1", code=3).stdout
-    assert "1,760 of 12,394 users (deactivate); the limit is 10 % and 20 records" in text
+    assert "1,760 of 12,394 users (14.2 %) would be deactivated; the limit is 10 % and 20" in text
     assert "58 marked by the source, 1,702 unexplained" in text
     assert f"approve  roster approve springfield-1 --plan {DIGEST}" in text
     assert "DanglingReference: 3 records of enrollments" in text
