@@ -105,7 +105,7 @@ def test_a_student_is_added_edited_and_ended_by_hand(owner: str) -> None:
     with psycopg.connect(owner) as conn:
         found = conn.execute("select email, grades, source from roster.users where sourced_id = %s", (made,)).fetchone()
     assert found == ("n@example.org", ["09"], "Manual")
-    assert json.loads(roster("student", "matches", *place, "-o", "json"))["matches"] == []
+    assert json.loads(roster("match", "list", *place, "-o", "json"))["matches"] == []
     assert "Ended" in roster("student", "end", "k12.springfield", made, "--database", owner)
 
 

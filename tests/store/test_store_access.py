@@ -145,7 +145,7 @@ def test_no_login_touches_another_tenants_staged_rows(two: Roster) -> None:
                 (two.key("springfield"),),
             )
         ]
-    assert len(theirs) == len(TABLES) + len(("issue", "unseen", "scoped_out"))
+    assert len(theirs) == len(TABLES) + len(("issue", "unseen", "scoped_out", "undo"))
     for _, conn in sides(two):
         for table in theirs:
             name = sql.Identifier("roster_stage", table)

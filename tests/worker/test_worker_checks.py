@@ -22,9 +22,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     words: list[str] = []
     real = checks.run
 
-    def counted(*given):
+    def counted(*given, **named):
         words.append("asked")
-        return real(*given)
+        return real(*given, **named)
 
     monkeypatch.setattr(checks, "run", counted)
     return words

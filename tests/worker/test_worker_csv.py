@@ -276,7 +276,8 @@ def test_testing_a_connection_for_uploads_looks_at_the_database_only(district: D
     summary = district.run(district.task("test", UPLOAD))
     report = summary.test
     assert report is not None
-    assert (report.ready, report.reachable, report.authenticated, report.version) == (True, True, None, None)
+    assert (report.ready, report.reachable, report.authenticated, report.version) == (True, True, True, None)
+    assert report.let_in_by == "NotNeeded"
     with district.roster.owner() as conn:
         conn.execute("update roster.tenant set claimed_by_name = 'another' where tenant = %s", (district.roster.key(),))
     taken = district.run(district.task("test", UPLOAD)).test
