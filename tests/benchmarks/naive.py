@@ -1,4 +1,8 @@
-"""What most people write first: httpx, JSON, executemany with ON CONFLICT. No checks, no review, no removals."""
+"""What most people write first: requests, JSON, for each page an upsert by executemany, one commit at the end.
+
+No checks, no review, no removals, no history. psycopg sends a page's rows as one pipeline, which is faster than what
+older drivers do.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import psycopg
+import requests
 from tests.benchmarks.source import ENTITIES, PAGE, token
 
 
@@ -71,8 +75,8 @@ TABLES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def main(url: str, endpoint: str, database: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
-    headers = {"Authorization": f"Bearer {token(connection)}"}
-    with httpx.Client(headers=headers, timeout=60) as client, psycopg.connect(database) as conn:
+    with requests.Session() as client, psycopg.connect(database) as conn:
+        client.headers["Authorization"] = f"Bearer {token(connection)}"
         for entity in ENTITIES:
             table, columns = TABLES[entity]
             names = ", ".join(f'"{name}"' for name in ("sourced_id", *columns))
@@ -82,7 +86,7 @@ def main(url: str, endpoint: str, database: str) -> None:
             query += f" on conflict (sourced_id) do update set {updates}"
             offset = 0
             while True:
-                answer = client.get(f"{endpoint}/{entity}", params={"limit": PAGE, "offset": offset})
+                answer = client.get(f"{endpoint}/{entity}", params={"limit": PAGE, "offset": offset}, timeout=60)
                 answer.raise_for_status()
                 records = answer.json()[entity]
                 if not records:
