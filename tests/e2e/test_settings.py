@@ -56,7 +56,7 @@ def test_scope_omitted_fields_and_roles_reach_the_rows_and_narrowing_is_held(dis
     plan = narrowed.until("Blocked")["status"]["plan"]
     assert plan["removals"]["unexplained"] == 0
     assert plan["removals"]["outOfScope"] == plan["totals"]["deactivate"] > 0
-    assert {hit["limit"] for hit in plan["limits"]} == {"deactivate"}
+    assert {hit["limit"] for hit in plan["limits"]} == {"deactivate", "perSchool"}
     assert district.count("users") == before
     narrowed.patch(approvedPlan=plan["digest"])
     narrowed.until("Merged")
@@ -79,5 +79,8 @@ def test_a_limit_on_ids_in_use_holds_a_single_removal(district: District) -> Non
     plan = held.until("Blocked")["status"]["plan"]
     assert [hit["limit"] for hit in plan["limits"]] == ["inUse"]
     assert "the application uses" in str(held.body["status"]["conditions"])
+    # Of two equal plans the older one waits on, and this one has to go first.
+    held.patch(rejected={"reason": "With other limits."})
+    held.until("Rejected")
     allowed = district.sync("allowed", limits={"inUse": 1000})
     allowed.until("AwaitingApproval")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -21,6 +22,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -211,6 +213,10 @@ def _die_with_parent() -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """A port that nobody has. Not one of those that the kernel gives to outgoing connections: by the time the program
+    has started, one of them might have it."""
+    while True:
+        with socket.socket() as one, suppress(OSError):
+            port = random.randrange(20_000, 32_000)
+            one.bind(("127.0.0.1", port))
+            return port
