@@ -100,7 +100,16 @@ FREE = [
     ("suspend", {"suspend": True}),
 ]
 IMMUTABLE = {"tenant"}
-FREE_IN_SYNC = {"connectionRef", "mode", "source", "stagedFor", "ttlAfterFinished", "ignorePause"}
+FREE_IN_SYNC = {
+    "connectionRef",
+    "mode",
+    "source",
+    "stagedFor",
+    "ttlAfterFinished",
+    "ignorePause",
+    "undoes",
+    "undoConflicts",
+}
 
 
 def test_every_field_is_guarded_or_free() -> None:
