@@ -34,6 +34,7 @@ from .output import (
     print_json,
     print_plan,
     print_runs,
+    print_staged,
     print_test,
 )
 from .people import match_app, pin_app
@@ -171,15 +172,7 @@ def stage(
                 bars.update(tasks[entity], completed=records, total=total)
 
             name, staged = engine.stage(values, progress, Mode.DELTA if delta else Mode.FULL, upload)
-    if output is Output.JSON:
-        print_json("Stage", {"run": str(name.run), "sync": name.name, **plan_document(staged.plan, staged.hits)})
-    else:
-        print_plan(staged.plan, staged.hits)
-        console.print(f"\nRun     {name.run}\nDigest  {staged.plan.digest}", highlight=False)
-        console.print(f"\nNext: roster review {name.run} -f {filename} --entity users", highlight=False)
-        console.print(
-            f"      roster merge {name.run} -f {filename} --plan {staged.plan.digest}", highlight=False, soft_wrap=True
-        )
+    print_staged(name, staged.plan, staged.hits, filename, output)
     raise typer.Exit(WAITS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from roster_operator.api.task import TestReport
 from roster_operator.store.plan import Plan
 from roster_operator.store.profile import Profile
 from roster_operator.store.review import Change
-from roster_operator.store.runs import Run
+from roster_operator.store.runs import Run, RunName
 from roster_operator.worker.decisions import held_for
 from roster_operator.worker.steps import plan_summary
 
@@ -119,6 +120,17 @@ def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
         console.print(f"check: {found['code']}, {found['entity']}: {found['count']:,}")
     for issue in plan.issues:
         console.print(f"{issue['severity']}: {issue['code']}, {issue['entity']}: {issue['count']:,}")
+
+
+def print_staged(run: RunName, plan: Plan, hits: list[LimitHit], filename: Path, output: Output) -> None:
+    """What was staged, and the commands that come next."""
+    if output is Output.JSON:
+        print_json("Stage", {"run": str(run.run), "sync": run.name, **plan_document(plan, hits)})
+        return
+    print_plan(plan, hits)
+    console.print(f"\nRun     {run.run}\nDigest  {plan.digest}", highlight=False)
+    console.print(f"\nNext: roster review {run.run} -f {filename} --entity users", highlight=False)
+    console.print(f"      roster merge {run.run} -f {filename} --plan {plan.digest}", highlight=False, soft_wrap=True)
 
 
 def print_test(report: TestReport) -> None:

@@ -12,7 +12,7 @@ from . import engine as engines
 from .cluster import undoing
 from .cluster.shared import Context, Kubeconfig, Namespace, complete_connection, complete_sync
 from .manifests import connection_from
-from .output import Output, console, plan_document, print_json, print_plan
+from .output import Output, print_staged
 from .shared import WAITS, Database, MaybeConnectionFile, OutputOption, told
 
 
@@ -60,13 +60,5 @@ def undo(
         raise typer.BadParameter("--connection, --ignore-pause and --name are for a cluster", param_hint="--filename")
     with told(), engines.engine(connection_from(filename), database, Policy()) as engine:
         made, staged = engine.undo(name, overwrite=overwrite)
-    if output is Output.JSON:
-        print_json("Stage", {"run": str(made.run), "sync": made.name, **plan_document(staged.plan, staged.hits)})
-    else:
-        print_plan(staged.plan, staged.hits)
-        console.print(f"\nRun     {made.run}\nDigest  {staged.plan.digest}", highlight=False)
-        console.print(f"\nNext: roster review {made.run} -f {filename} --entity users", highlight=False)
-        console.print(
-            f"      roster merge {made.run} -f {filename} --plan {staged.plan.digest}", highlight=False, soft_wrap=True
-        )
+    print_staged(made, staged.plan, staged.hits, filename, output)
     raise typer.Exit(WAITS)
