@@ -11,7 +11,7 @@ import typer
 
 from roster_operator.api.task import Policy
 from roster_operator.oneroster.catalogue import remedy
-from roster_operator.oneroster.csvfiles.export import FORMULA
+from roster_operator.oneroster.csvfiles.cells import safe_cell
 from roster_operator.store.issue_history import Problem, Problems
 from roster_operator.worker.failures import WorkerError
 
@@ -105,12 +105,9 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     if rows:
         writer = csv.DictWriter(out, list(rows[0]), lineterminator="\r\n")
         writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+        for row in rows:
+            writer.writerow({key: safe_cell(value) if isinstance(value, str) else value for key, value in row.items()})
     return out.getvalue()
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _table(rows: list[dict[str, Any]]) -> None:

@@ -15,8 +15,6 @@ from . import standard
 from .words import standard_name
 
 MOST_ROWS = 50_000  # of a file
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def changes(
@@ -37,10 +35,5 @@ def issues_file(issues: Iterable[RecordIssue]) -> str:
         field = standard_name(issue.field) if issue.field else ""
         what = standard.meaning(issue.code) or issue.code
         row = (issue.school, issue.entity, issue.sourced_id or "", issue.label, field, issue.severity, what)
-        writer.writerow([safe_cell(cell) for cell in (*row, standard.remedy(issue.code))])
+        writer.writerow([standard.safe_cell(cell) for cell in (*row, standard.remedy(issue.code))])
     return "\ufeff" + out.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """A cell that no spreadsheet runs."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

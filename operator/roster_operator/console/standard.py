@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, BinaryIO, cast
 
-from roster_operator.oneroster.catalogue import CATALOGUE
+from roster_operator.oneroster.catalogue import meaning, remedy
+from roster_operator.oneroster.csvfiles.cells import safe_cell
 from roster_operator.oneroster.csvfiles.faults import FAULTS
 from roster_operator.oneroster.csvfiles.report import Report
 from roster_operator.oneroster.csvfiles.validate import validate
 from roster_operator.oneroster.profile import Profile, profiles
 
-__all__ = ["Profile", "Report", "check_bundle", "grouped", "meaning", "readable", "remedy", "vendors"]
+__all__ = ["Profile", "Report", "check_bundle", "grouped", "meaning", "readable", "remedy", "safe_cell", "vendors"]
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,6 @@ class Group:
     meaning: str
     remedy: str
     places: tuple[str, ...]
-
-
-def meaning(code: str) -> str:
-    """What an issue or a check says, in a sentence; empty for a code of a newer operator."""
-    found = CATALOGUE.get(code) or FAULTS.get(code)
-    return found.meaning if found else ""
-
-
-def remedy(code: str) -> str:
-    """What to do about it; empty for a code of a newer operator."""
-    found = CATALOGUE.get(code) or FAULTS.get(code)
-    return found.remedy if found else ""
 
 
 def vendors() -> Mapping[str, Profile]:

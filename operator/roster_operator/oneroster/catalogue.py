@@ -173,10 +173,16 @@ CHECKS: tuple[Entry, ...] = _entries(
 )
 
 
+def meaning(code: str) -> str:
+    """What an issue, a check or a finding in a file says, in a sentence; empty for a code of a newer version."""
+    found = CATALOGUE.get(code) or FAULTS.get(code)
+    return found.meaning if found else ""
+
+
 def remedy(code: str) -> str:
-    """What to do about an issue; empty for a code of another version."""
-    entry = CATALOGUE.get(code)
-    return entry.remedy if entry else ""
+    """What to do about it; empty for a code of a newer version."""
+    found = CATALOGUE.get(code) or FAULTS.get(code)
+    return found.remedy if found else ""
 
 
 CATALOGUE: dict[str, Entry] = {entry.code: entry for entry in (*RECORDS, *PULLS, *UNDOS, *CHECKS)}

@@ -11,7 +11,14 @@ from roster_operator.oneroster.values import day, stamp
 _DATES: dict[str, tuple[str, str]] = {}
 _DATES_CAP = 50_000
 _PARTS = re.compile(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})")
+# What a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _USER_ID = re.compile(r"\{([^{}:]*):([^{}]*)\}")
+
+
+def safe_cell(text: str) -> str:
+    """The text for a cell that no spreadsheet runs."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def date_cell(cell: str) -> tuple[str, str]:

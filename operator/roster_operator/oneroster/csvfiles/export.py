@@ -11,12 +11,11 @@ from typing import Any, Literal, cast
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.records import Record, User
 
+from .cells import safe_cell
 from .headers import METADATA
 from .manifest import SHOWN
 from .tables import KNOWN, TABLES, Column, Kind, Table, Version
 
-# A spreadsheet takes a cell that begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9 ().,/x-]*")
 _QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
 _SPECIAL = {
@@ -115,9 +114,7 @@ class _Writer:
         return self._shown(str(value)) if column.kind is Kind.TEXT else str(value)
 
     def _shown(self, text: str) -> str:
-        if self._escape and text.startswith(FORMULA) and not _NUMBER.fullmatch(text):
-            return f"'{text}"
-        return text
+        return safe_cell(text) if self._escape and not _NUMBER.fullmatch(text) else text
 
     def _user_id(self, table: Table, item: dict[str, str]) -> str:
         if ":" in item["type"]:
