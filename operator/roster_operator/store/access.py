@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 import psycopg
 from psycopg.rows import class_row
 
 from .database import Database, connect
 from .errors import StoreError
+from .invitations import STATE
 
 
 @dataclass(frozen=True)
 class Access:
-    """One person's access. effective: it counts now, as the person is active and it was not revoked."""
+    """One person's access. effective: it counts now, as the person is active and it was not revoked.
+    invitation: how it stands (invitations.STATE), None where they were never invited."""
 
     user_sourced_id: str
     permissions: tuple[str, ...]
@@ -29,12 +32,14 @@ class Access:
     revoked_by: str | None
     revoked_at: datetime | None
     effective: bool
+    invitation: str | None = None
+    invited_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Holder:
     """A person as a list of access shows them. permissions: None where they never had any. name: empty where the
-    person's record is gone."""
+    person's record is gone. invitation: as of Access; invitation_trouble: why its message was not taken."""
 
     sourced_id: str
     name: str
@@ -46,7 +51,19 @@ class Holder:
     granted_at: datetime | None
     revoked_at: datetime | None
     effective: bool
+    invitation: str | None
+    invited_at: datetime | None
+    invitation_trouble: str | None
 
+
+# Access that had ended begins anew: an invitation of before, or that it was used, counts no more.
+_INVITED_AS_BEFORE: LiteralString = ", ".join(
+    name + " = case when app_access.revoked_at is null then app_access." + name + " end"
+    for name in (
+        "invitation", "invited_by", "invited_at", "invited_to", "invitation_expires", "invitation_sent",
+        "invitation_trouble", "redeemed_at",
+    )
+)  # fmt: skip
 
 # What is done to one person's access: connection, tenant, sourcedId, reason.
 Act = Callable[[psycopg.Connection, str, str, str | None], None]
@@ -73,16 +90,18 @@ def grant(
             "insert into roster.app_access (tenant, user_sourced_id, permissions, granted_by, reason)"
             " values (%s, %s, %s, %s, %s) on conflict (tenant, user_sourced_id) do update set"
             " permissions = excluded.permissions, granted_by = excluded.granted_by, granted_at = now(),"
-            " reason = excluded.reason, revoked_by = null, revoked_at = null, revoked_run = null",
+            " reason = excluded.reason, revoked_by = null, revoked_at = null, revoked_run = null, "
+            + _INVITED_AS_BEFORE,
             (tenant, user, wanted, by, reason),
         )
 
 
 def revoke(url: Database, tenant: str, user: str, *, by: str, reason: str | None = None) -> None:
-    """End a person's access. Raises StoreError(AccessUnknown)."""
+    """End a person's access, and with it an invitation that was not used. Raises StoreError(AccessUnknown)."""
     with connect(url) as conn:
         done = conn.execute(
-            "update roster.app_access set revoked_by = %s, revoked_at = now(), reason = coalesce(%s, reason)"
+            "update roster.app_access set revoked_by = %s, revoked_at = now(), reason = coalesce(%s, reason),"
+            " invitation = case when redeemed_at is not null then invitation end"
             " where tenant = %s and user_sourced_id = %s and revoked_at is null",
             (by, reason, tenant, user),
         )
@@ -95,24 +114,31 @@ def listing(url: Database, tenant: str) -> list[Access]:
     with connect(url) as conn:
         rows = conn.execute(
             "select x.user_sourced_id, x.permissions, x.granted_by, x.granted_at, x.reason, x.revoked_by, x.revoked_at,"
-            " x.revoked_at is null and u.status = 'active' and u.enabled_user is not false"
+            " x.revoked_at is null and u.status = 'active' and u.enabled_user is not false, " + STATE + ", x.invited_at"
             " from roster.app_access x left join roster.users u on u.tenant = x.tenant"
             " and u.sourced_id = x.user_sourced_id where x.tenant = %s order by 1",
             (tenant,),
         ).fetchall()
-    return [Access(str(row[0]), tuple(row[1]), *row[2:7], effective=bool(row[7])) for row in rows]
+    return [
+        Access(str(row[0]), tuple(row[1]), *row[2:7], effective=bool(row[7]), invitation=row[8], invited_at=row[9])
+        for row in rows
+    ]
 
 
 def of(conn: psycopg.Connection, tenant: str, user: str) -> Access | None:
     """One person's access, if they have or had any."""
     row = conn.execute(
         "select x.user_sourced_id, x.permissions, x.granted_by, x.granted_at, x.reason, x.revoked_by, x.revoked_at,"
-        " x.revoked_at is null and u.status = 'active' and u.enabled_user is not false"
+        " x.revoked_at is null and u.status = 'active' and u.enabled_user is not false, " + STATE + ", x.invited_at"
         " from roster.app_access x left join roster.users u on u.tenant = x.tenant"
         " and u.sourced_id = x.user_sourced_id where x.tenant = %s and x.user_sourced_id = %s",
         (tenant, user),
     ).fetchone()
-    return None if row is None else Access(str(row[0]), tuple(row[1]), *row[2:7], effective=bool(row[7]))
+    return (
+        None
+        if row is None
+        else Access(str(row[0]), tuple(row[1]), *row[2:7], effective=bool(row[7]), invitation=row[8], invited_at=row[9])
+    )
 
 
 _HOLDER = (
@@ -120,7 +146,8 @@ _HOLDER = (
     " coalesce(nullif(concat_ws(' ', u.given_name, u.family_name), ''), u.username, '') as name,"
     " u.role, u.email, u.status, x.permissions, x.granted_by, x.granted_at, x.revoked_at,"
     " coalesce(x.granted_at is not null and x.revoked_at is null and u.status = 'active'"
-    " and u.enabled_user is not false, false) as effective "
+    " and u.enabled_user is not false, false) as effective, " + STATE + " as invitation, x.invited_at,"
+    " x.invitation_trouble "
 )
 
 

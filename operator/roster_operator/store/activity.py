@@ -11,7 +11,7 @@ import psycopg
 # Each part gives (at, kind, who, what, detail). What is read is the console's own ledger.
 _PARTS: dict[str, str] = {
     "merge": (
-        "select merged_at, 'merge', coalesce(approval ->> 'by', approval ->> 'via'), name, plan -> 'entities'"
+        "select merged_at, 'merge', coalesce(approval ->> 'by', approval ->> 'via'), name, approval -> 'note'"
         " from roster.sync_run where tenant = %(tenant)s and state = 'Merged'"
     ),
     "ended": (
@@ -30,6 +30,7 @@ _PARTS: dict[str, str] = {
         "select revoked_at, 'revoked', revoked_by, null, to_jsonb(reason) from roster.app_access"
         " where tenant = %(tenant)s and revoked_at is not null"
     ),
+    "invited": ("select at, 'invited', who, act, to_jsonb(detail) from roster.access_act where tenant = %(tenant)s"),
     "uploaded": (
         "select uploaded_at, 'uploaded', uploaded_by, null, to_jsonb(size) from roster.upload"
         " where tenant = %(tenant)s and complete"

@@ -43,6 +43,7 @@ def drop(owner_url: str, login: str) -> None:
     with connect(owner_url) as conn, conn.transaction():
         if not conn.execute("delete from roster.console where login = %s", (login,)).rowcount:
             raise _unknown()
+        conn.execute("delete from roster.console_session where login = %s", (login,))
         logins.drop(conn, login)
 
 

@@ -46,7 +46,7 @@ def _writer(kind: Kind) -> Callable[[Any], str] | None:
         case Kind.BOOLEAN:
             return lambda v: "t" if v else "f"
         case Kind.INTEGER:
-            return str
+            return int.__repr__  # anything but a number fails here, not in PostgreSQL, which would log it
         case Kind.DATE:
             return _Remembered(date.isoformat).__getitem__
         case Kind.TIMESTAMP:

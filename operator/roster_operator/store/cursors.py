@@ -20,14 +20,15 @@ class Reach:
     pulled: datetime
 
 
-def wanted_delta(conn: psycopg.Connection, mode: str, choices: str) -> Reach | None:
+def wanted_delta(conn: psycopg.Connection, mode: str, choices: str, *, rewound: bool = False) -> Reach | None:
     """The reach where a run's mode asks for changes only; None where a delta would not show all that has to be merged.
 
     choices: a mark of the settings that say what is taken. That is before the first merge, when all is new; after a
-    merge whose removals wait; and where the merged rows were read under other settings: what they left out is in the
-    source as it was, and no delta shows it.
+    merge whose removals wait; where the merged rows were read under other settings: what they left out is in the
+    source as it was, and no delta shows it; and where the database was put back (rewound): a source need not remember
+    for so long what it has deleted.
     """
-    return reach(conn) if mode == "Delta" and _all_was_taken(conn, choices) else None
+    return reach(conn) if mode == "Delta" and not rewound and _all_was_taken(conn, choices) else None
 
 
 def _all_was_taken(conn: psycopg.Connection, choices: str) -> bool:

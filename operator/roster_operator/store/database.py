@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import LiteralString
 
 import psycopg
 from psycopg import conninfo
 
+from .bound import BoundCursor
 from .errors import StoreError, translated
 from .migrate import newest_version
 
 CONNECT_TIMEOUT_SECONDS = 10
 
-# A URL, or a connection that is open already: what is done then is a part of its transaction.
-Database = str | psycopg.Connection
+# A URL; a connection that is open already: what is done then is a part of its transaction; or what lends one.
+Lender = Callable[[], AbstractContextManager[psycopg.Connection]]
+Database = str | psycopg.Connection | Lender
 
 
 def secured(url: str) -> str:
@@ -55,11 +57,16 @@ def _on_this_machine(host: str) -> bool:
 @contextmanager
 def connect(url: Database) -> Generator[psycopg.Connection]:
     """An autocommit connection, or the one that is given; errors inside the block come out as StoreError."""
-    if not isinstance(url, str):
+    if isinstance(url, psycopg.Connection):
         with translated():
             yield url
         return
-    with translated(), psycopg.connect(secured(url), autocommit=True) as conn:
+    if callable(url):
+        with url() as conn, translated():
+            require_schema(conn)
+            yield conn
+        return
+    with translated(), psycopg.connect(secured(url), autocommit=True, cursor_factory=BoundCursor) as conn:
         require_schema(conn)
         yield conn
 

@@ -31,12 +31,13 @@ def person(
 ) -> Receipt:
     """Erase a person: record, demographics, enrollments, access, and every trace in the history.
 
-    discard_staged: end the tenant's syncs that wait, which may hold the person, too.
-    Raises StoreError(TenantUnknown, PersonUnknown, StagedSyncsWait).
+    discard_staged: end the tenant's syncs that wait, and delete the zips that rest here: either may hold the person,
+    too. Raises StoreError(TenantUnknown, PersonUnknown, StagedSyncsWait, UploadsRest).
     """
     with connect(owner_url) as conn, conn.transaction():
         _lock(conn, tenant)
         _end_staged(conn, tenant, discard=discard_staged)
+        uploaded = _delete_uploads(conn, tenant, discard=discard_staged)
         given = {"tenant": tenant, "ids": _ids_of(conn, tenant, sourced_id)}
         conn.execute(
             "delete from roster.issue i using roster.enrollments e where i.tenant = %(tenant)s and e.tenant = i.tenant"
@@ -54,9 +55,9 @@ def person(
         for table, statement in _OF_A_PERSON.items():
             count = conn.execute(statement.encode(), given).rowcount
             rows[table] = count + (created if table == "change_log" else 0)
-        if not any(rows.values()):
+        if not any(rows.values()):  # then the zips stay, too
             raise StoreError("PersonUnknown", "The district has no trace of this sourcedId.", "Check the id.")
-        return _receipt(conn, tenant, "person", sourced_id, rows, by, reason)
+        return _receipt(conn, tenant, "person", sourced_id, rows | uploaded, by, reason)
 
 
 # Ids of enrollments first, while the enrollments tell whose they are.
@@ -136,6 +137,25 @@ def _end_staged(conn: psycopg.Connection, tenant: str, *, discard: bool) -> None
             "Decide on them first, or have them discarded with --discard-staged.",
         )
     endings.end(conn, tenant, waiting, "erased")
+
+
+def _delete_uploads(conn: psycopg.Connection, tenant: str, *, discard: bool) -> dict[str, int]:
+    """Nobody looks into the zips: whether somebody is in one, a mapping, an encoding or a broken row may hide."""
+    # One that is just being written is seen, or waits until we are done.
+    conn.execute("select pg_advisory_xact_lock(hashtextextended('roster/upload/' || %s, 0))", (tenant,))
+    resting = conn.execute(
+        "select digest from roster.upload where tenant = %s and gone is null order by digest", (tenant,)
+    ).fetchall()
+    if resting and not discard:
+        named = ", ".join(str(digest)[:19] for (digest,) in resting[:3])
+        raise StoreError(
+            "UploadsRest",
+            f"{len(resting)} uploaded zips of this district rest here, and may hold the person: {named}"
+            f"{', …' if len(resting) > 3 else ''}.",
+            "Merge them first, or have them deleted with --discard-staged and send them again without the person.",
+        )
+    conn.execute("delete from roster.upload where tenant = %s and gone is null", (tenant,))
+    return {"upload": len(resting)} if resting else {}
 
 
 def _receipt(

@@ -102,6 +102,10 @@ _OURS = {
         "The tenant has as many uploads as it may have, by count or by size.",
         "Merge what waits, or wait until an old upload expires.",
     ),
+    "RO040": lambda: StoreError("FieldNotPinnable", "This field cannot be pinned.", "Choose another one."),
+    "RO041": lambda: StoreError(
+        "RecordUnknown", "The district has no such active record of the SIS.", "Look at the record as it is now."
+    ),
     "RO022": lambda: StoreError("UploadMalformed", "The upload was not written in order.", "Upload the zip again."),
 }
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import psycopg
 
-from . import checks, profile, runs
+from . import checks, profile, removals, runs
 from .plan import Plan
+from .removals import Removals
 
 
 def added(conn: psycopg.Connection, run: runs.Run, plan: Plan, *, days: int = 0) -> Plan:
@@ -21,14 +22,20 @@ def added(conn: psycopg.Connection, run: runs.Run, plan: Plan, *, days: int = 0)
 
 def profiled(conn: psycopg.Connection, run: runs.Run, plan: Plan, *, days: int) -> Plan:
     """The plan with what kind of change it is: enough to judge it by limits."""
-    found = profile.run(conn, run, plan, days=days, hold=bool(plan.held))
+    found = profile.run(conn, run, plan, _gone(conn, run, plan), days=days)
     return replace(plan, profile=found.to_dict())
 
 
 def checked(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> Plan:
     """The plan with what looks wrong in its result."""
     found = _known_checks(conn, run, plan)
-    return replace(plan, checks=checks.run(conn, run, hold=bool(plan.held)) if found is None else found)
+    return replace(plan, checks=checks.run(conn, run, _gone(conn, run, plan)) if found is None else found)
+
+
+def _gone(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> Removals:
+    """The removals of the plan, as it says itself whether they wait."""
+    hold = bool(plan.held)
+    return plan.gone if plan.gone is not None and plan.gone.hold is hold else removals.of(conn, run, hold=hold)
 
 
 def _known_checks(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> list[dict[str, Any]] | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from . import removals, runs
+from .bound import Bound
 from .labels import SCHOOL
 from .removals import VALID_STAGED, Removals, names
 from .tables import BY_ENTITY, Table
@@ -21,18 +22,20 @@ BY_SCHOOL = ("users", "classes", "enrollments")
 # Of all entities together. A plan that hits more schools is beyond its limits by far.
 LOSSES_KEPT = 500
 
-_LOSSES = (
-    "with lost as materialized (select {school} as school, count(*) as n from ({gone}) g"
-    " where g.cause <> {concluded} group by 1)"
-    " select l.school, l.n, a.n from lost l join (select {school_of_m} as school, count(*) as n from {merged} m"
-    " where m.tenant = {tenant} and m.status = 'active' group by 1) a on a.school = l.school"
+# One pass over the merged rows answers for both.
+_SIZES: LiteralString = (
+    "with sizes as materialized (select {school_of_m} as school, count(*) as n from {merged} m"
+    " where m.tenant = {tenant} and m.status = 'active' group by 1) {found}"
 )
-_ARRIVALS = (
-    "select n.school, n.n from (select {school_of_s} as school, count(*) as n from {stage} s where s.status = 'active'"
-    " and " + VALID_STAGED + " and not exists (select from {merged} m where m.tenant = {tenant}"
-    " and m.sourced_id = s.sourced_id) group by 1) n where n.school is not null and n.school not in ("
-    "select {school_of_m} from {merged} m where m.tenant = {tenant} and m.status = 'active'"
-    " and {school_of_m} is not null)"
+_LOST: LiteralString = (
+    "select true, l.school, l.n, a.n from (select {school} as school, count(*) as n from ({gone}) g"
+    " where g.cause <> {concluded} group by 1) l join sizes a on a.school = l.school"
+)
+_COME: LiteralString = (
+    "select false, n.school, n.n, 0 from (select {school_of_s} as school, count(*) as n from {stage} s"
+    " where s.status = 'active' and " + VALID_STAGED + " and not exists (select from {merged} m"
+    " where m.tenant = {tenant} and m.sourced_id = s.sourced_id) group by 1) n"
+    " where n.school is not null and not exists (select from sizes a where a.school = n.school)"
 )
 _THEIR_DEMOGRAPHICS = (
     "select count(*) from {stage} s join {people} p on p.sourced_id = s.sourced_id and p.status = 'active'"
@@ -57,55 +60,56 @@ class SchoolLoss:
         return self.lost / self.active if self.active else 1.0
 
 
-def losses(conn: psycopg.Connection, gone: Removals, plan: Plan) -> list[SchoolLoss]:
-    """The schools that lose something that counts, the hardest hit first, LOSSES_KEPT at most."""
-    found: list[SchoolLoss] = []
-    for entity in BY_SCHOOL:
-        if not plan.entities[entity].losses:
-            continue
-        table = BY_ENTITY[entity]
-        query = sql.SQL(_LOSSES).format(
-            **names(gone.run, table, gone.tenant),
-            school=sql.SQL(SCHOOL[entity].replace("{r}", "(g.m)")),
-            school_of_m=sql.SQL(SCHOOL[entity].replace("{r}", "m")),
-            gone=gone.gone(table),
-            concluded=sql.Literal(removals.CONCLUDED),
-        )
-        closed = set(gone.closed)
-        found += [
-            SchoolLoss(entity, str(school), int(lost), int(active), school in closed)
-            for school, lost, active in conn.execute(query).fetchall()
-        ]
-    return sorted(found, key=lambda each: (-each.share, -each.lost, each.entity, each.school))[:LOSSES_KEPT]
-
-
-def arrivals(conn: psycopg.Connection, run: runs.Run, plan: Plan) -> dict[str, int]:
-    """Per entity, the new records that no limit counts: those of schools that had none of the kind, and those of an
-    entity that had none at all. A school that is new in the source or in scope brings all its records at once."""
-    if plan.first:
-        return {}
-    tenant = runs.session_tenant(conn)
-    found: dict[str, int] = {}
+def by_school(conn: psycopg.Connection, gone: Removals, plan: Plan) -> tuple[list[SchoolLoss], dict[str, int]]:
+    """The schools that lose something that counts, the hardest hit first, LOSSES_KEPT at most; and per entity the new
+    records that no limit counts: those of schools that had none of the kind, and those of an entity that had none at
+    all. A school that is new in the source or in scope brings all its records at once."""
+    losses: list[SchoolLoss] = []
+    arrivals: dict[str, int] = {}
     schools: list[str] = []
     for entity, counts in plan.entities.items():
         table = BY_ENTITY[entity]
-        if not counts.create:
+        loses, comes = entity in BY_SCHOOL and bool(counts.losses), bool(counts.create) and not plan.first
+        if comes and not counts.active and not _ever(conn, table, gone.tenant):
+            arrivals[entity], comes = counts.create, False
+        elif comes and entity == "demographics":
+            arrivals[entity] = _their_demographics(conn, gone.run, gone.tenant, schools) if schools else 0
+        if entity in ("orgs", "academicSessions", "demographics") or not (loses or comes):
             continue
-        if not counts.active and not _ever(conn, table, tenant):
-            found[entity] = counts.create
-        elif entity == "demographics":
-            found[entity] = _their_demographics(conn, run, tenant, schools) if schools else 0
-        elif entity not in ("orgs", "academicSessions"):
-            query = sql.SQL(_ARRIVALS).format(
-                **names(run, table, tenant),
-                school_of_s=sql.SQL(SCHOOL[entity].replace("{r}", "s")),
-                school_of_m=sql.SQL(SCHOOL[entity].replace("{r}", "m")),
-            )
-            rows = conn.execute(query).fetchall()
-            found[entity] = sum(int(count) for _, count in rows)
-            if entity == "users":
-                schools = [str(school) for school, _ in rows]
-    return {entity: count for entity, count in found.items() if count}
+        lost, come = _looked_at(conn, gone, table, loses=loses, comes=comes)
+        losses += [SchoolLoss(entity, school, n, active, school in gone.closed) for school, n, active in lost]
+        if comes:
+            arrivals[entity] = sum(n for _, n, _ in come)
+        if entity == "users":
+            schools = [school for school, _, _ in come]
+    hardest = sorted(losses, key=lambda each: (-each.share, -each.lost, each.entity, each.school))[:LOSSES_KEPT]
+    return hardest, {entity: count for entity, count in arrivals.items() if count}
+
+
+_Rows = list[tuple[str, int, int]]  # school, records, records that it has now
+
+
+def _looked_at(
+    conn: psycopg.Connection, gone: Removals, table: Table, *, loses: bool, comes: bool
+) -> tuple[_Rows, _Rows]:
+    given = names(gone.run, table, gone.tenant)
+    sides: tuple[tuple[str, LiteralString], ...] = (("school", "(g.m)"), ("school_of_m", "m"), ("school_of_s", "s"))
+    schools = {side: sql.SQL(SCHOOL[table.entity].replace("{r}", row)) for side, row in sides}
+    parts: list[sql.Composable] = []
+    if loses:
+        parts.append(sql.SQL(_LOST).format(**schools, gone=gone.gone(table), concluded=sql.Literal(removals.CONCLUDED)))
+    if comes:
+        parts.append(sql.SQL(_COME).format(**given, **schools))
+    query = sql.SQL(_SIZES).format(**given, **schools, found=sql.SQL(" union all ").join(parts))
+    found: tuple[_Rows, _Rows] = ([], [])
+    for lost, school, n, active in conn.execute(query).fetchall():
+        found[0 if lost else 1].append((str(school), int(n), int(active)))
+    return found
+
+
+def new_schools(conn: psycopg.Connection, gone: Removals, table: Table) -> list[str]:
+    """The sourcedIds of schools that had none of an entity's records, and get some."""
+    return [school for school, _, _ in _looked_at(conn, gone, table, loses=False, comes=True)[1]]
 
 
 def _ever(conn: psycopg.Connection, table: Table, tenant: str) -> bool:
@@ -119,7 +123,7 @@ def _their_demographics(conn: psycopg.Connection, run: runs.Run, tenant: str, sc
         **names(run, BY_ENTITY["demographics"], tenant),
         people=names(run, BY_ENTITY["users"], tenant)["stage"],
         school_of_p=sql.SQL(SCHOOL["users"].replace("{r}", "p")),
-        schools=sql.Literal(schools),
+        schools=Bound(schools),
     )
     row = conn.execute(query).fetchone()
     return int(row[0]) if row else 0

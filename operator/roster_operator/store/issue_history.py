@@ -44,7 +44,10 @@ class Problems:
 
 @dataclass(frozen=True)
 class Problem:
-    """One record's. state: new, still, fixed or back, as seen from a run."""
+    """One record's, or with an empty sourced_id a file's. state: new, still, fixed or back, as seen from a run.
+
+    file, line (0: the whole file): where it stood when it was seen last, if it came in a file.
+    """
 
     entity: str
     sourced_id: str
@@ -56,10 +59,15 @@ class Problem:
     first_seen: datetime
     last_seen: datetime
     fixed_at: datetime | None
+    file: str | None
+    line: int | None
 
 
-def note(conn: psycopg.Connection, run: UUID, token: int, references: Sequence[tuple[str, str, str]]) -> None:
-    """Bring the problems up to a run that was sealed. references: (entity, column, table that it refers to)."""
+def note(conn: psycopg.Connection, run: UUID, token: int, references: Sequence[tuple[str, str, str, str]]) -> None:
+    """Bring the problems up to a run that was sealed.
+
+    references: (entity, field as the run's issues name it, column, table that it refers to).
+    """
     conn.execute("select roster.note_issues(%s, %s, %s)", (run, token, [" ".join(each) for each in references]))
 
 
@@ -103,7 +111,7 @@ def problems(
 ) -> list[Problem]:
     """Single problems as the latest run left them, by entity, sourcedId and code."""
     query = (
-        "select entity, sourced_id, code, field, severity, school, state, first_seen, last_seen, fixed_at"
+        "select entity, sourced_id, code, field, severity, school, state, first_seen, last_seen, fixed_at, file, line"
         f" from ({_STATES}) s where (%(code)s::text is null or code = %(code)s)"
         " and (%(school)s::text is null or school = %(school)s) and (%(state)s::text is null or state = %(state)s)"
         " order by entity, sourced_id, code, field limit %(limit)s"

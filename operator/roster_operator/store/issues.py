@@ -1,4 +1,4 @@
-"""The problems of single records that a pull found, for people who may read records."""
+"""The problems of single records and of files that a pull found, for people who may read records."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from psycopg import sql
 
 from . import plan as plans
 from . import review, runs
+from .bound import Bound
+from .conflicts import UNDO
 from .tables import TABLES
 
 
 @dataclass(frozen=True)
 class RecordIssue:
-    """One problem of one record. label and school (a name) are empty where nobody knows them."""
+    """One problem of one record. label and school (a name) are empty where nobody knows them.
+
+    file, line: where it stands, if it came in a file; a problem of the file itself has no sourced_id.
+    """
 
     entity: str
     sourced_id: str | None
@@ -23,6 +28,8 @@ class RecordIssue:
     field: str | None
     label: str
     school: str
+    file: str | None = None
+    line: int | None = None
 
 
 def listing(
@@ -37,13 +44,15 @@ def listing(
     """The problems by entity, code and sourcedId. The run must be Staged."""
     rows = conn.execute(
         sql.SQL(
-            "select i.entity, i.sourced_id, i.code, i.severity, i.field from {issue} i"
+            "select i.entity, i.sourced_id, i.code, i.severity, i.field, {place} from {issue} i"
             " where ({code}::text is null or i.code = {code}) and ({what}::text is null or i.entity = {what})"
-            ' order by i.entity, i.code, i.sourced_id collate "C", i.field limit {limit} offset {offset}'
+            ' order by i.entity, i.code, i.sourced_id collate "C", i.field, 7 limit {limit} offset {offset}'
         ).format(
             issue=plans.issues_of(run, runs.session_tenant(conn)),
-            code=sql.Literal(code),
-            what=sql.Literal(entity),
+            # An undo reads no files.
+            place=sql.SQL("null, null" if run.mode == UNDO else "i.file, i.line"),
+            code=Bound(code),
+            what=Bound(entity),
             limit=sql.Literal(limit),
             offset=sql.Literal(offset),
         )
@@ -56,8 +65,8 @@ def listing(
     wanted = {found.school for each in known.values() for found in each.values() if found.school}
     schools = review.school_names(conn, run, wanted) if wanted else {}
     found: list[RecordIssue] = []
-    for what, sourced_id, issue, severity, field in rows:
+    for what, sourced_id, issue, severity, field, file, line in rows:
         record = known.get(what, {}).get(sourced_id)
         label, school = (record.label, schools.get(record.school or "", "")) if record else ("", "")
-        found.append(RecordIssue(what, sourced_id, issue, severity, field, label, school))
+        found.append(RecordIssue(what, sourced_id, issue, severity, field, label, school, file, line))
     return found

@@ -9,6 +9,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import conninfo, sql
 
+from . import server_log
+
 
 def create(conn: psycopg.Connection, owner_url: str, login: str, group: str, host: str | None) -> str:
     """Make a login of a group that may enter this database, and give its URL.
@@ -19,11 +21,13 @@ def create(conn: psycopg.Connection, owner_url: str, login: str, group: str, hos
     url = _set_password(conn, owner_url, "create role {} login password {}", login, host)
     conn.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), role))
     conn.execute(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(conn.info.dbname), role))
+    server_log.quieten(conn, [login])
     return url
 
 
 def rotate(conn: psycopg.Connection, owner_url: str, login: str, host: str | None) -> str:
     """Give a login a new password; its URL is as `create` gives it."""
+    server_log.quieten(conn, [login])
     # An owner who is no superuser may not even repeat that a role is none.
     return _set_password(conn, owner_url, "alter role {} password {}", login, host)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 import psycopg
 
 from .by_hand import begin
-from .database import Database, connect
+from .database import Database, connect, scalar
 from .errors import StoreError
 
 
@@ -83,12 +83,7 @@ def accept(url: Database, tenant: str, manual: str, sis: str, *, by: str, reason
         version, run = begin(conn, tenant, by, reason)
         _both(conn, tenant, manual, sis)
         _decide(conn, tenant, manual, sis, "accepted", by, reason)
-        conn.execute(
-            "insert into roster.succession (tenant, run, entity, old_sourced_id, new_sourced_id, kind, basis,"
-            " data_version) values (%s, %s, 'users', %s, %s, 'link', 'person', %s)",
-            (tenant, run, manual, sis, version),
-        )
-        conn.execute("select roster.succeed(%s, %s, %s)", (tenant, run, version))
+        conn.execute("select roster.link_by_hand(%s, %s, %s, %s, %s)", (tenant, manual, sis, run, version))
 
 
 def reject(url: Database, tenant: str, manual: str, sis: str, *, by: str, reason: str | None = None) -> None:
@@ -103,17 +98,12 @@ def undo(url: Database, tenant: str, manual: str, sis: str, *, by: str, reason: 
     """Take back what was decided, or what a sync linked. True: they were one, and are two again; that stands as a
     refusal, or the next sync would link them. False: a refusal was taken back.
 
-    Raises StoreError(MatchUnknown, TenantUnknown).
+    Raises StoreError(MatchUnknown, PersonUnknown, TenantUnknown).
     """
     with connect(url) as conn, conn.transaction():
         version, run = begin(conn, tenant, by, reason)
-        found = conn.execute(
-            "select run from roster.succession where tenant = %s and entity = 'users' and old_sourced_id = %s"
-            " and new_sourced_id = %s and kind = 'link' and undone_at is null for update",
-            (tenant, manual, sis),
-        ).fetchone()
-        if found is not None:
-            conn.execute("select roster.unlink(%s, %s, %s, %s, %s, %s)", (tenant, found[0], manual, run, version, by))
+        query = "select roster.unlink_by_hand(%s, %s, %s, %s, %s, %s)"
+        if scalar(conn, query, tenant, manual, sis, run, version, by):
             _decide(conn, tenant, manual, sis, "rejected", by, reason)
             return True
         gone = conn.execute(
@@ -122,6 +112,16 @@ def undo(url: Database, tenant: str, manual: str, sis: str, *, by: str, reason: 
             (tenant, manual, sis),
         )
         if not gone.rowcount:
+            linked = (
+                "select exists (select from roster.succession where tenant = %s and entity = 'users' and kind = 'link'"
+                " and old_sourced_id = %s and new_sourced_id = %s and undone_at is null)"
+            )
+            if scalar(conn, linked, tenant, manual, sis):
+                raise StoreError(
+                    "PersonUnknown",
+                    "The record that was added by hand is gone: its retention is over. The two stay one.",
+                    "Add the person by hand again, and reject the match.",
+                )
             raise StoreError("MatchUnknown", "Nothing was decided about these two.", "`roster match list --decided`")
         return False
 

@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import conflicts, findings, pins, removals, runs, successions
+from . import conflicts, findings, ledger, pins, removals, runs, successions
 from . import plan as plans
 from .errors import DiscardedError, NotStagedError, StoreError
 from .profile import Profile
@@ -58,12 +58,14 @@ _UPDATE = (
     "update {merged} m set ({columns}, raw_hash, row_hash, status, inactive_cause, inactive_since, last_changed) ="
     " row({staged_columns}, s.raw_hash, s.row_hash, 'active', null, null, now())" + _CHANGED
 )
-# The same content in other bytes (a touched dateLastModified): no change, but the next pull may skip it by its hash.
+# The same content in other bytes (a touched dateLastModified): no change, but the next pull may skip it by its hash. A
+# hash is never taken away: a run that recognised the row by it, and waits, would take it for vanished.
 _TOUCH = (
-    "update {merged} m set raw_hash = s.raw_hash, date_last_modified = s.date_last_modified from {stage} s"
-    " where m.tenant = {tenant} and m.sourced_id = s.sourced_id and m.source = 'SIS' and m.status = 'active'"
-    " and s.status = 'active' and m.row_hash = s.row_hash and m.raw_hash is distinct from s.raw_hash"
-    " and " + VALID_STAGED
+    "update {merged} m set raw_hash = coalesce(s.raw_hash, m.raw_hash), date_last_modified = s.date_last_modified"
+    " from {stage} s where m.tenant = {tenant} and m.sourced_id = s.sourced_id and m.source = 'SIS'"
+    " and m.status = 'active' and s.status = 'active' and m.row_hash = s.row_hash"
+    " and (m.raw_hash is distinct from coalesce(s.raw_hash, m.raw_hash)"
+    " or m.date_last_modified is distinct from s.date_last_modified) and " + VALID_STAGED
 )
 _NEW = (
     " from {stage} s where s.status = 'active' and " + VALID_STAGED + " and not exists (select from {merged} m"
@@ -91,11 +93,18 @@ _TAKE_BACK = (
 )
 
 
-def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str, Any]) -> Merged | PlanChanged:
+def merge(
+    conn: psycopg.Connection,
+    run_id: Any,
+    digest: str,
+    approval: dict[str, Any],
+    known: ledger.Ledger | None = None,
+) -> Merged | PlanChanged:
     """Merge a staged run if the plan, computed again now, has the approved digest.
 
-    `approval` is kept in the ledger. Running it again answers with what was recorded. Raises StoreError: NotStaged,
-    Discarded, DatabaseUnavailable…; then nothing was merged.
+    `approval` is kept in the ledger. known: what the database was last known to hold; where it is behind that, only a
+    plan that said so is merged. Running it again answers with what was recorded. Raises StoreError: NotStaged,
+    Discarded, DatabaseRewound, DatabaseUnavailable…; then nothing was merged.
     """
     with conn.transaction():
         tenant = runs.session_tenant(conn)
@@ -109,10 +118,17 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
         if run.state == "Merged":
             return Merged(plans.Plan.from_run(run), run.data_version or 0, before=True)
         before = plans.Plan.from_run(run)
+        behind = ledger.rewound(conn, known)
+        if behind is not None and before.rewound is None:
+            raise ledger.RewoundError(behind)
         run = successions.propose(conn, run_id)
-        gone = removals.of(conn, run)
         plan = replace(
-            plans.compute(conn, run), checks=before.checks, profile=before.profile, trend=before.trend, held=before.held
+            plans.compute(conn, run),
+            checks=before.checks,
+            profile=before.profile,
+            trend=before.trend,
+            held=before.held,
+            rewound=before.rewound,
         )
         if plan.digest != digest:
             if plan.digest != run.digest:
@@ -123,11 +139,13 @@ def merge(conn: psycopg.Connection, run_id: Any, digest: str, approval: dict[str
                 )
             return PlanChanged(plan)
         version = plan.base_version + 1
+        gone = plan.gone or removals.of(conn, run)
         for table in TABLES:
             _apply(conn, gone, table, version, plan.entities[table.entity])
         successions.apply(conn, run, version)
-        pins.settle(conn, run)
-        if run.mode == conflicts.UNDO:
+        if run.mode != conflicts.UNDO:  # which does not say what the source does
+            pins.settle(conn, run)
+        else:
             conn.execute("select roster.undo_access(%s)", (run.run,))
         row = conn.execute(
             "select roster.record_merge(%s, %s, %s)", (run.run, plan.digest, runs.jsonb(approval))
@@ -174,7 +192,8 @@ def _apply(conn: psycopg.Connection, gone: Removals, table: Table, version: int,
     if changed:
         do(_LOG_CHANGED)
         done["update"] = (do(_UPDATE), changed)
-    do(_TOUCH)
+    if gone.run.mode != conflicts.UNDO:  # which has seen no source
+        do(_TOUCH)
     new = expected.create + expected.arrived
     if new:
         do(_LOG_NEW)

@@ -12,6 +12,7 @@ from importlib import resources
 
 import psycopg
 
+from . import server_log
 from .errors import StoreError, translated
 
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
@@ -91,4 +92,14 @@ def migrate(url: str) -> list[Migration]:
                     (migration.version, migration.name, migration.sha256),
                 )
             applied.append(migration)
+        server_log.quieten(conn, server_log.logins_of(conn))
     return applied
+
+
+def exposures(url: str) -> list[server_log.Exposure]:
+    """What PostgreSQL's own log would show of people. Raises StoreError."""
+    from .database import connect  # noqa: PLC0415  database asks this module for the version
+
+    # A connection of its own: what was set on the owner holds from the next one on.
+    with connect(url) as conn:
+        return server_log.exposures(conn)

@@ -92,13 +92,17 @@ class Class:
 
 # A condition that is asked only where something was typed; the names are constants.
 _NAME: LiteralString = "concat_ws(' ', u.given_name, u.family_name)"
-_SEARCH: LiteralString = (
+_FOUND: LiteralString = (
     "select u.sourced_id, coalesce(nullif(" + _NAME + ", ''), u.username, u.sourced_id) as name, u.role, u.grades,"
     " (select o.name from roster.orgs o where o.tenant = u.tenant and o.sourced_id = "
     + SCHOOL["users"].replace("{r}", "u")
     + ") as school, u.status, u.source, exists (select from roster.app_access a where a.tenant = u.tenant"
     " and a.user_sourced_id = u.sourced_id and a.revoked_at is null) as granted"
-    " from roster.users u where u.tenant = %(tenant)s and (%(role)s::text is null or u.role = %(role)s)"
+    " from roster.users u where u.tenant = %(tenant)s"
+)
+_NAMED: LiteralString = _FOUND + " and u.sourced_id = any (%(ids)s)"
+_SEARCH: LiteralString = (
+    _FOUND + " and (%(role)s::text is null or u.role = %(role)s)"
     " and (%(school)s::text is null or %(school)s = any (u.org_sourced_ids))"
     " and (%(status)s::text is null or u.status = %(status)s)"
     " and (%(text)s::text is null or position(lower(%(text)s) in lower(" + _NAME + ")) > 0"
@@ -125,6 +129,13 @@ def search(
     with conn.cursor(row_factory=class_row(Found)) as cursor:
         cursor.execute(_SEARCH, given | {"limit": limit})
         return cursor.fetchall()
+
+
+def named(conn: psycopg.Connection, tenant: str, ids: Sequence[str]) -> dict[str, Found]:
+    """The people with these sourcedIds, whatever their status."""
+    with conn.cursor(row_factory=class_row(Found)) as cursor:
+        cursor.execute(_NAMED, {"tenant": tenant, "ids": list(ids)})
+        return {found.sourced_id: found for found in cursor.fetchall()}
 
 
 def roles(conn: psycopg.Connection, tenant: str) -> list[str]:

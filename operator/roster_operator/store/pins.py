@@ -1,15 +1,17 @@
 """Values that a person has set on a row of the SIS. Syncs leave them alone until then.
 
-A pin never touches the row's hashes: a run that saw the row unchanged, and waits, stays right. Rows with pins are never
-recognised by their bytes alone (seen.SeenIndex), so the record is staged with every pull and compared value by value
-(overlays).
+A pin never touches the row's raw hash: a run that saw the row unchanged, and waits, stays right. Rows with pins are
+never recognised by their bytes alone (seen.SeenIndex), so the record is staged with every pull and compared value by
+value (overlays). The row's own hash becomes one that no source has: where an undo brings the row back after the pin has
+gone, the next pull does not take it for what the source says.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, LiteralString
+from datetime import date, datetime
+from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
@@ -84,32 +86,25 @@ def put(
 
     Raises StoreError(EntityUnknown, FieldNotPinnable, PinInvalid, RecordUnknown, TenantUnknown).
     """
-    _column(entity, field)
+    # PostgreSQL would refuse it as well, and write the value into its log.
+    if not _fits(_column(entity, field).kind, value):
+        raise _invalid()
     table = BY_ENTITY[entity]
-    merged, column = sql.Identifier("roster", table.name), sql.Identifier(field)
     with connect(url) as conn, conn.transaction():
         version, run = begin(conn, tenant, by, reason)
         old = _row(conn, table, tenant, sourced_id)
         try:
             with conn.transaction():
-                row = conn.execute(
-                    sql.SQL(
-                        "update {merged} m set {column} = r.{column}, last_changed = now()"
-                        " from jsonb_populate_record(null::{merged}, jsonb_build_object({name}::text, %s::jsonb)) r"
-                        " where m.tenant = %s and m.sourced_id = %s returning to_jsonb(m) -> {name}"
-                    ).format(merged=merged, column=column, name=sql.Literal(field)),
-                    (jsonb(value), tenant, sourced_id),
-                ).fetchone()
+                conn.execute(
+                    "insert into roster.pin (tenant, entity, sourced_id, field, value, until, pinned_by, reason)"
+                    " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (tenant, entity, sourced_id, field)"
+                    " do update set value = excluded.value, until = excluded.until, pinned_by = excluded.pinned_by,"
+                    " reason = excluded.reason, pinned_at = now(), released_at = null, released_by = null",
+                    (tenant, entity, sourced_id, field, jsonb(value), until, by, reason),
+                )
+                conn.execute("select roster.apply_pin(%s, %s, %s, %s)", (tenant, entity, sourced_id, field))
         except (psycopg.DataError, psycopg.IntegrityError):
-            raise StoreError("PinInvalid", "The field cannot have this value.", "Check its type.") from None
-        assert row is not None
-        conn.execute(
-            "insert into roster.pin (tenant, entity, sourced_id, field, value, until, pinned_by, reason)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (tenant, entity, sourced_id, field) do update set"
-            " value = excluded.value, until = excluded.until, pinned_by = excluded.pinned_by, reason = excluded.reason,"
-            " pinned_at = now(), released_at = null, released_by = null",
-            (tenant, entity, sourced_id, field, jsonb(row[0]), until, by, reason),
-        )
+            raise _invalid() from None
         log(conn, tenant, version, run, "manualUpdate", entity, sourced_id, old)
 
 
@@ -139,14 +134,16 @@ def release(
         log(conn, tenant, version, run, "unpin", entity, sourced_id, row and row[0])
 
 
-def listing(url: Database, tenant: str) -> list[Pin]:
-    """All pins of a tenant, by entity, sourcedId and field."""
+def listing(url: Database, tenant: str, entity: str | None = None, sourced_id: str | None = None) -> list[Pin]:
+    """The pins of a tenant, of an entity, or of one record, by entity, sourcedId and field."""
     with connect(url) as conn:
         rows = conn.execute(
             "select entity, sourced_id, field, value, until, pinned_by, reason, pinned_at,"
-            " released_at is not null or coalesce(until <= now(), false) from roster.pin where tenant = %s"
+            " released_at is not null or coalesce(until <= now(), false) from roster.pin where tenant = %(tenant)s"
+            " and (%(entity)s::text is null or entity = %(entity)s)"
+            " and (%(sourced_id)s::text is null or sourced_id = %(sourced_id)s)"
             ' order by entity, sourced_id, field collate "C"',
-            (tenant,),
+            {"tenant": tenant, "entity": entity, "sourced_id": sourced_id},
         ).fetchall()
     return [Pin(*row) for row in rows]
 
@@ -178,6 +175,35 @@ _SPENT: LiteralString = (
 )
 
 
+def _fits(kind: Kind, value: Any) -> bool:
+    """Whether a column of this kind can have a value, as JSON has it."""
+    if value is None:
+        return True
+    match kind:
+        case Kind.BOOLEAN:
+            return isinstance(value, bool)
+        case Kind.ARRAY:
+            return isinstance(value, list) and all(_is_text(each) for each in cast("list[object]", value))
+        case Kind.INTEGER:
+            return not isinstance(value, bool) and re.fullmatch(r"-?[0-9]{1,9}", str(value)) is not None
+        case Kind.DATE | Kind.TIMESTAMP:
+            try:
+                (date if kind is Kind.DATE else datetime).fromisoformat(value)
+            except (TypeError, ValueError):
+                return False
+            return True
+        case Kind.TEXT | Kind.JSON:
+            return _is_text(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _invalid() -> StoreError:
+    return StoreError("PinInvalid", "The field cannot have this value.", "Check its type; a date is 2026-11-24.")
+
+
 def _column(entity: str, field: str) -> Column:
     if field not in fields(entity):
         raise StoreError("FieldNotPinnable", "This field cannot be pinned.", f"One of {', '.join(fields(entity))}.")
@@ -188,7 +214,7 @@ def _row(conn: psycopg.Connection, table: Table, tenant: str, sourced_id: str) -
     row = conn.execute(
         sql.SQL(
             "select to_jsonb(m) from {} m where tenant = %s and sourced_id = %s and status = 'active'"
-            " and source = 'SIS' for update"
+            " and source = 'SIS'"
         ).format(sql.Identifier("roster", table.name)),
         (tenant, sourced_id),
     ).fetchone()

@@ -87,6 +87,10 @@ class Plan:
     trend: dict[str, int] = field(default_factory=dict[str, int])
     # The limits for which removals wait for a later run, as the worker judged them; none: they do not wait.
     held: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    # The removals that it was computed with; None where it was read from the ledger.
+    gone: Removals | None = field(default=None, compare=False)
+    # The versions, as a dictionary, where the database was found behind what was known of it. No part of the digest.
+    rewound: dict[str, int] | None = None
 
     @property
     def changes(self) -> bool:
@@ -112,6 +116,7 @@ class Plan:
             "profile": self.profile,
             "trend": self.trend,
             "held": self.held,
+            "rewound": self.rewound,
         }
 
     @classmethod
@@ -129,6 +134,7 @@ class Plan:
             profile=recorded.get("profile", {}),
             trend=recorded.get("trend", {}),
             held=recorded.get("held", []),
+            rewound=recorded.get("rewound"),
         )
 
 
@@ -144,7 +150,7 @@ _EFFECTS = (
     "copy (select e.action, e.sourced_id, e.row_hash from ("
     " select case"
     "   when m.source = 'Manual' then null"
-    "   when s.status = 'tobedeleted' then case when m.status = 'active' then {marked} end"
+    "   when s.status = 'tobedeleted' then case when m.status = 'active' and not {succeeded} then {marked} end"
     "   when s.status = 'undone' then case when m.status = 'active' and not {succeeded} then 'undone' end"
     "   when m.sourced_id is null then 'create'"
     "   when m.status = 'inactive' then 'reactivate'"
@@ -165,7 +171,10 @@ _ACTIONS = {
     action[:2].encode(): action
     for action in ("create", "update", "reactivate", LINK, NEW_KEY, *removals.CAUSES, removals.WITHHELD, removals.HELD)
 } | {b"pa": UNLINK}
+# More removals than these of one entity are looked for again, not listed.
+_LISTED = 20_000
 _STAY = tuple(action.encode() for action in (removals.WITHHELD, removals.HELD))
+_GOING = tuple(cause.encode() + b"\t" for cause in removals.CAUSES)
 
 
 def _effects(conn: psycopg.Connection, gone: Removals, table: Table) -> Iterator[list[bytes]]:
@@ -199,19 +208,24 @@ def compute(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None
     for table in TABLES:
         facts: dict[str, Any] = pull.get(table.entity, {})
         counts: Counter[str] = Counter()
+        listed: list[tuple[str, str]] | None = []
         digest.update(f"{table.entity}\n".encode())
         for lines in _effects(conn, gone, table):
             for letters, count in Counter([line[:2] for line in lines]).items():
                 counts[_ACTIONS[letters]] += count
+            listed = _listed(lines, listed)
             digest.update(b"".join([line for line in lines if not line.startswith(_STAY)]))
+        if listed is not None:
+            gone.listed[table.entity] = listed
         received, invalid = int(facts.get("received", 0)), int(facts.get("invalid", 0))
         changed = sum(counts[action] for action in ("create", "update", "reactivate", removals.MARKED, removals.UNDONE))
         if counts[removals.CONCLUDED] or counts[removals.SCHOOL_CLOSED]:
             changed += gone.marked_but_named_otherwise(conn, table)
         left_out = _left_out(conn, run, table, tenant)
         # Where removals wait, creating what comes again would double it.
-        goes = removals.VANISHED if (counts[removals.VANISHED] or counts[removals.HELD]) and counts["create"] else None
-        ids = arrivals.counted(conn, run, table, names(run, table, tenant), vanished=goes and removals.GOING[goes])
+        goes = bool(counts[removals.VANISHED] or counts[removals.HELD] or facts.get("delta")) and counts["create"] > 0
+        vanished = arrivals.vanished(run, table) if goes else None
+        ids = arrivals.counted(conn, run, table, names(run, table, tenant), vanished=vanished)
         entities[table.entity] = EntityPlan(
             received=received,
             create=counts["create"] - ids.arrived,
@@ -224,7 +238,7 @@ def compute(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None
             concluded=counts[removals.CONCLUDED],
             school_closed=counts[removals.SCHOOL_CLOSED],
             left_out=left_out,
-            unchanged=max(0, received - invalid - left_out - changed),
+            unchanged=max(0, received - invalid - left_out - changed - ids.shown),
             invalid=invalid,
             withheld=counts[removals.WITHHELD],
             held=counts[removals.HELD],
@@ -246,7 +260,18 @@ def compute(conn: psycopg.Connection, run: runs.Run, *, hold: bool | None = None
         complete=not reasons,
         incomplete_reason="; ".join(reasons)[:256] or None,
         issues=_issues(conn, run, tenant, entities),
+        gone=gone,
     )
+
+
+def _listed(lines: list[bytes], before: list[tuple[str, str]] | None) -> list[tuple[str, str]] | None:
+    """The removals among the effects, added to those before; None where they are too many, or an id is escaped."""
+    if before is None:
+        return None
+    found = [line.split(b"\t", 2) for line in lines if line.startswith(_GOING)]
+    if len(before) + len(found) > _LISTED or any(b"\\" in sourced_id for _, sourced_id, _ in found):
+        return None
+    return before + [(sourced_id.decode(), cause.decode()) for cause, sourced_id, _ in found]
 
 
 def _left_out(conn: psycopg.Connection, run: runs.Run, table: Table, tenant: str) -> int:

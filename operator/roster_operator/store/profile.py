@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from . import impact, removals, runs, window
+from . import impact, runs, window
 from .impact import SchoolLoss
 from .removals import VALID_STAGED, Removals, names
 from .tables import BY_ENTITY, TABLES, Table
@@ -84,24 +84,25 @@ class Profile:
         )
 
 
-def run(conn: psycopg.Connection, run: runs.Run, plan: Plan, *, days: int = 0, hold: bool = False) -> Profile:
+def run(conn: psycopg.Connection, run: runs.Run, plan: Plan, gone: Removals, *, days: int = 0) -> Profile:
     """The profile of a sealed run's plan, as it is now. To be called inside the plan's transaction.
 
-    days: of the window. hold: as the plan was computed.
+    gone: the plan's removals. days: of the window.
     """
-    gone = removals.of(conn, run, hold=hold)
     tenant = gone.tenant
-    fields = [change for table in TABLES for change in _fields(conn, run, table, tenant)]
+    changed = [table for table in TABLES if plan.entities[table.entity].update or plan.entities[table.entity].followed]
+    fields = [change for table in changed for change in _fields(conn, run, table, tenant)]
     fields.sort(key=lambda each: (-each.changed, each.entity, each.field))
     users = {each.field: each.changed for each in fields if each.entity == "users"}
+    losses, arrivals = impact.by_school(conn, gone, plan)
     return Profile(
         fields,
         users.get("role", 0),
         users.get("email", 0),
         _privileged(conn, run, tenant),
         {table.entity: hit for table in TABLES if (hit := _in_use(conn, gone, table))},
-        impact.losses(conn, gone, plan),
-        impact.arrivals(conn, run, plan),
+        losses,
+        arrivals,
         window.look(conn, gone, plan, days, people=bool(users.get("role") or users.get("email"))),
     )
 

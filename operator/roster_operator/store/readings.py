@@ -15,7 +15,7 @@ from enum import StrEnum
 import psycopg
 from psycopg.rows import class_row
 
-from .database import connect
+from .database import Database, connect
 
 _LONGEST = "15s"  # a page's statement; nobody waits longer for a page
 
@@ -28,6 +28,11 @@ class Kind(StrEnum):
     PEOPLE = "people"  # a list of people
     PERSON = "person"  # one person's story
     STUDENT = "student"  # added or changed by hand
+    PINS = "pins"  # values that people set against the source
+    PIN = "pin"  # one of them, set or released
+    MATCHES = "matches"  # who may be one person
+    MATCH = "match"  # a decision on two
+    EXPORT = "export"  # everything that is merged, as a file
     ACCESS = "access"  # who may use the application
     UPLOADS = "uploads"  # bundles that rest
     ACTIVITY = "activity"  # who did and read what
@@ -54,7 +59,7 @@ class Reading:
 
 @contextmanager
 def opened(
-    url: str, place: Place, *, person: str, kind: Kind, subject: str | None = None, write: bool = False
+    url: Database, place: Place, *, person: str, kind: Kind, subject: str | None = None, write: bool = False
 ) -> Generator[psycopg.Connection]:
     """A transaction in which the tenant can be read, and with `write` what the console may write can be written.
 

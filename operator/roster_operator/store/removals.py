@@ -8,7 +8,7 @@ cause that is named looks closer: what simply ended is `concluded`, and what goe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date
 from typing import LiteralString
 
@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from . import conflicts, overlays, runs
+from .bound import Bound
 from .labels import SCHOOL
 from .stage import stage_table
 from .tables import BY_ENTITY, Table
@@ -59,6 +60,10 @@ _STAYS = (
 )
 _IN_SCOPED_OUT = "exists (select from {scoped_out} o where o.entity = {entity} and o.sourced_id = m.sourced_id)"
 _ACTIVE: LiteralString = "m.tenant = {tenant} and m.status = 'active' and m.source = 'SIS'"
+_NOT_SHOWN: LiteralString = (
+    " and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
+    " and not " + SKIPPED.replace("{id}", "m.sourced_id") + " and not " + _IN_SCOPED_OUT + " and not {succeeded}"
+)
 # Each is true of merged rows m, and no two of them are true of one row.
 GOING: dict[str, LiteralString] = {
     UNDONE: (
@@ -68,7 +73,7 @@ GOING: dict[str, LiteralString] = {
     OUT_OF_SCOPE: _ACTIVE + " and " + _IN_SCOPED_OUT + " and not " + SKIPPED.replace("{id}", "m.sourced_id"),
     MARKED: (
         _ACTIVE + " and exists (select from {stage} s"
-        " where s.sourced_id = m.sourced_id and s.status = 'tobedeleted' and " + VALID_STAGED + ")"
+        " where s.sourced_id = m.sourced_id and s.status = 'tobedeleted' and " + VALID_STAGED + ") and not {succeeded}"
     ),
     # Not seen byte for byte, and not staged under its key either.
     VANISHED: (
@@ -79,11 +84,26 @@ GOING: dict[str, LiteralString] = {
         " union all select false, 0) u where u.hashed = (m.raw_hash is not null)"
         " and u.raw_hash = coalesce(m.raw_hash, 0))"
         # One whose hash was cleared since the pull began may well have been shown by it.
-        " and (m.raw_hash is not null or m.last_changed < {started})"
-        " and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
-        " and not " + SKIPPED.replace("{id}", "m.sourced_id") + " and not " + _IN_SCOPED_OUT + " and not {succeeded}"
+        " and (m.raw_hash is not null or m.last_changed < {started})" + _NOT_SHOWN
     ),
 }
+# The same in two, which PostgreSQL can estimate: it takes what the one join above finds for half of the table, and
+# plans for that. Rows without a hash are few, and have an index.
+_VANISHED_BY: tuple[LiteralString, ...] = (
+    _ACTIVE + " and exists (select from {unseen} u where u.entity = {entity} and u.raw_hash = m.raw_hash)" + _NOT_SHOWN,
+    _ACTIVE + " and m.raw_hash is null and m.last_changed < {started}" + _NOT_SHOWN,
+)
+
+# Rows that a pull of changes did not show as ones that stay: of those whose likes come it can say no more.
+NOT_SHOWN_TO_STAY: LiteralString = (
+    _ACTIVE + " and not exists (select from {stage} s where s.sourced_id = m.sourced_id and s.status = 'active')"
+)
+
+_LISTED: LiteralString = (
+    "select m.sourced_id, g.cause, m from unnest({ids}::text[], {causes}::text[]) g(sourced_id, cause)"
+    " join {merged} m on m.tenant = {tenant} and m.sourced_id = g.sourced_id"
+)
+_NONE: LiteralString = "select m.sourced_id, null::text as cause, m from {merged} m where m.tenant = {tenant} and false"
 
 # Merged rows whose person, or what follows from their person, comes under another id: they end, and are no removals.
 SUCCEEDED: LiteralString = "m.tenant = {tenant} and m.status = 'active' and {succeeded}"
@@ -116,7 +136,8 @@ class Removals:
     """Which merged rows go, and why. In all statements the merged row is `m`.
 
     over: ids of sessions that have ended, as they are after the merge. closed: ids of schools that are gone after it.
-    hold: what counts as a loss stays for now.
+    hold: what counts as a loss stays for now. listed: per entity (sourcedId, cause) of the rows that go, once a plan
+    has found them and they are few: the statements that follow it in its transaction need not look for them again.
     """
 
     run: runs.Run
@@ -125,15 +146,20 @@ class Removals:
     over: tuple[str, ...]
     closed: tuple[str, ...]
     hold: bool
+    listed: dict[str, list[tuple[str, str]]] = field(default_factory=dict[str, list[tuple[str, str]]])
 
     def ways(self, table: Table) -> Iterator[tuple[str, sql.Composed]]:
-        """How records of an entity may go, and the condition for it; also where they stay for now."""
+        """How records of an entity may go, and the condition for it; also where they stay for now.
+
+        A way may come twice, with conditions of which no two are true of one row.
+        """
         facts = (self.run.pull or {}).get(table.entity, {})
         for way, condition in GOING.items():
             if way == UNDONE and self.run.mode != conflicts.UNDO:
                 continue
             if way != VANISHED or (facts.get("pulled") and not facts.get("delta")):
-                yield way, sql.SQL(condition).format(**names(self.run, table, self.tenant))
+                for part in _VANISHED_BY if way == VANISHED else (condition,):
+                    yield way, sql.SQL(part).format(**names(self.run, table, self.tenant))
 
     def cause(self, table: Table, way: str) -> sql.Composable:
         """Why a row goes that goes in this way, as an expression: one of CAUSES, or WITHHELD, or HELD.
@@ -152,6 +178,14 @@ class Removals:
 
     def gone(self, table: Table) -> sql.Composed:
         """A query for the rows that go: sourced_id, cause, and the row itself as `m`."""
+        listed = self.listed.get(table.entity)
+        if listed is not None:
+            return sql.SQL(_LISTED if listed else _NONE).format(
+                merged=sql.Identifier("roster", table.name),
+                tenant=sql.Literal(self.tenant),
+                ids=Bound([sourced_id for sourced_id, _ in listed]),
+                causes=sql.Literal([cause for _, cause in listed]),
+            )
         rows = sql.SQL(" union all ").join(
             sql.SQL("select m.sourced_id, {} as cause, m from {} m where {}").format(
                 self.cause(table, way), sql.Identifier("roster", table.name), condition
@@ -178,7 +212,7 @@ class Removals:
         return int(row[0]) if row else 0
 
     def _ended(self, table: Table) -> sql.Composable:
-        today, over = sql.Literal(self.today), sql.Literal(list(self.over))
+        today, over = sql.Literal(self.today), Bound(list(self.over))
         match table.entity:
             case "academicSessions":
                 return sql.SQL("m.end_date <= {}").format(today)
@@ -191,7 +225,7 @@ class Removals:
                 return sql.SQL("false")
 
     def _school_closed(self, table: Table) -> sql.Composable:
-        closed = sql.Literal(list(self.closed))
+        closed = Bound(list(self.closed))
         if table.entity == "demographics":
             # They go with their person. One who stays is staged, or was seen unchanged at a school that is open.
             school = sql.SQL(SCHOOL["users"]).format(r=sql.Identifier("u"))

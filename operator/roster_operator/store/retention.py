@@ -6,13 +6,16 @@ Each tenant is a transaction of its own under the merge's lock. A tenant that is
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import psycopg
 from psycopg import sql
 
-from . import endings
+from . import endings, sessions
 from .database import connect
 from .tables import TABLES
+
+_SESSIONS = timedelta(days=1)  # no console lets one live so long
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,18 @@ class Reaped:
     busy: bool = False
 
 
+# Former ids that lead nowhere any more: of both rows, and of the person.
+_SUCCESSIONS = (
+    "delete from roster.succession x where x.tenant = %s and not case x.entity"
+    " when 'users' then exists (select from roster.users m where m.tenant = x.tenant"
+    " and (m.sourced_id in (x.old_sourced_id, x.new_sourced_id, x.person) or m.person = x.person))"
+    " when 'enrollments' then exists (select from roster.enrollments m where m.tenant = x.tenant"
+    " and m.sourced_id in (x.old_sourced_id, x.new_sourced_id))"
+    " else exists (select from roster.demographics m where m.tenant = x.tenant"
+    " and m.sourced_id in (x.old_sourced_id, x.new_sourced_id)) end"
+)
+
+
 def reap(owner_url: str, *, staged_days: int = 30) -> list[Reaped]:
     """Retention for every tenant; then staged tables that belong to no run are dropped. Raises StoreError.
 
@@ -39,12 +54,19 @@ def reap(owner_url: str, *, staged_days: int = 30) -> list[Reaped]:
         tenants = conn.execute(
             'select tenant, remove_after_days, history_days from roster.tenant order by tenant collate "C"'
         ).fetchall()
-        done = [_tenant(conn, str(t), int(rows), int(history), staged_days) for t, rows, history in tenants]
+        done = [
+            reap_tenant(conn, str(t), remove_after=int(rows), keep_history=int(history), staged_days=staged_days)
+            for t, rows, history in tenants
+        ]
         _orphans(conn)
+        sessions.forget_old(conn, _SESSIONS)
         return done
 
 
-def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_history: int, staged_days: int) -> Reaped:
+def reap_tenant(
+    conn: psycopg.Connection, tenant: str, *, remove_after: int, keep_history: int, staged_days: int = 30
+) -> Reaped:
+    """Retention for one tenant, in a transaction of its own. All in days."""
     with conn.transaction():
         if not _locked(conn, tenant):
             return Reaped(tenant, busy=True)
@@ -75,6 +97,12 @@ def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_histo
                 ).format(sql.Identifier("roster", table.name)),
                 (tenant, table.entity),
             )
+        conn.execute(_SUCCESSIONS, (tenant,))
+        conn.execute(
+            "delete from roster.match_decision d where d.tenant = %s and not exists (select from roster.users u"
+            " where u.tenant = d.tenant and u.sourced_id = d.manual_sourced_id)",
+            (tenant,),
+        )
         conn.execute("delete from roster.reference_use where tenant = %s and used_until < current_date", (tenant,))
         conn.execute("select roster.expire_uploads(%s)", (tenant,))
         # What was changed by hand has its own ledger beside that of the runs.
@@ -92,6 +120,10 @@ def _tenant(conn: psycopg.Connection, tenant: str, remove_after: int, keep_histo
         )
         conn.execute(
             "delete from roster.reading where tenant = %s and at < now() - make_interval(days => %s)",
+            (tenant, keep_history),
+        )
+        conn.execute(
+            "delete from roster.access_act where tenant = %s and at < now() - make_interval(days => %s)",
             (tenant, keep_history),
         )
         conn.execute(

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from . import overlays, removals, runs
 from . import plan as plans
+from .bound import Bound
 from .labels import LABELS, SCHOOL, label_of
 from .removals import VALID_STAGED, Removals, names
 from .tables import BY_ENTITY, Table
@@ -103,28 +104,18 @@ def changes(conn: psycopg.Connection, run: runs.Run, entity: str, wanted: Wanted
     wanted = wanted or Wanted()
     table = BY_ENTITY[entity]
     gone = removals.of(conn, run)
-    given = _given(conn, run, table)
+    given = given_names(conn, run, table)
+    # First which records, then their rows by id: of what such a query gives PostgreSQL expects one row, and would look
+    # for each of fifty through whole tables.
     query = sql.SQL(
-        "select e.action, e.sourced_id, e.school, case when e.action in ('link', 'newKey') then to_jsonb(o)"
-        " when e.action = 'pinned' then p.pinned else to_jsonb(m) end,"
-        " case when e.action = 'pinned' then to_jsonb(r) when e.action in ('link', 'newKey')"
-        " then coalesce(to_jsonb(s), to_jsonb(m)) else to_jsonb(s) end from (select * from ({effects}) c"
-        ' where {after}::text is null or c.sourced_id > {after} order by c.sourced_id collate "C" limit {limit}) e'
-        " left join {merged} m on m.tenant = {tenant} and m.sourced_id = e.sourced_id"
-        " left join {stage} s on s.sourced_id = e.sourced_id and s.status = 'active'"
-        " left join {successions} x on x.new_sourced_id = e.sourced_id"
-        " left join {merged} o on o.tenant = {tenant} and o.sourced_id = x.old_sourced_id"
-        " left join {pins} p on p.sourced_id = e.sourced_id and e.action = 'pinned'"
-        " left join {plain} r on r.sourced_id = p.sourced_id and r.status = 'active'"
-        ' order by e.sourced_id collate "C"'
-    ).format(
-        **given,
-        effects=_effects(gone, table, given, wanted),
-        after=sql.Literal(wanted.after),
-        limit=sql.Literal(wanted.limit),
-    )
+        "select c.action, c.sourced_id, c.school from ({effects}) c where {after}::text is null"
+        ' or c.sourced_id > {after} order by c.sourced_id collate "C" limit {limit}'
+    ).format(effects=effects(gone, table, given, wanted), after=Bound(wanted.after), limit=sql.Literal(wanted.limit))
+    listed = [(str(action), str(sourced_id), school) for action, sourced_id, school in conn.execute(query).fetchall()]
+    rows = _Rows(conn, run, table, given, [(action, sourced_id) for action, sourced_id, _ in listed])
     found: list[Change] = []
-    for action, sourced_id, school, old, new in conn.execute(query).fetchall():
+    for action, sourced_id, school in listed:
+        old, new = rows.of(action, sourced_id)
         before: dict[str, Any] = old or {}
         after: dict[str, Any] = new or {} if action not in removals.CAUSES else {}
         shown = before if action == "pinned" else ("sourced_id", *table.column_names) if before else table.column_names
@@ -134,18 +125,75 @@ def changes(conn: psycopg.Connection, run: runs.Run, entity: str, wanted: Wanted
             if after and name not in _LEFT_OUT and before.get(name) != after.get(name)
         }
         label = label_of(entity, after or before)
-        found.append(Change(entity, str(action), str(sourced_id), fields, label, school))
+        found.append(Change(entity, action, sourced_id, fields, label, school))
     return found
+
+
+class _Rows:
+    """The rows that changes are told from: merged, staged, pinned, and those of the ids that others succeed."""
+
+    def __init__(
+        self,
+        conn: psycopg.Connection,
+        run: runs.Run,
+        table: Table,
+        given: dict[str, sql.Composable],
+        listed: list[tuple[str, str]],
+    ) -> None:
+        ids = [sourced_id for _, sourced_id in listed]
+        pinned = [sourced_id for action, sourced_id in listed if action == "pinned"]
+
+        def rows(query: LiteralString, of: list[str]) -> list[tuple[Any, ...]]:
+            return conn.execute(sql.SQL(query).format(**given, ids=Bound(of))).fetchall() if of else []
+
+        self._old_ids: dict[tuple[str, str], str] = {}
+        if table.entity in run.succeeded:
+            query: LiteralString = (
+                "select x.kind, x.new_sourced_id, x.old_sourced_id from {successions} x"
+                " where x.new_sourced_id = any ({ids}::text[])"
+            )
+            self._old_ids = {(str(kind), str(new)): str(old) for kind, new, old in rows(query, ids)}
+        self._merged: dict[str, Any] = dict(
+            rows(
+                "select m.sourced_id, to_jsonb(m) from {merged} m where m.tenant = {tenant}"
+                " and m.sourced_id = any ({ids}::text[])",
+                [*ids, *self._old_ids.values()],
+            )
+        )
+        self._staged: dict[str, Any] = dict(
+            rows(
+                "select s.sourced_id, to_jsonb(s) from {stage} s where s.status = 'active'"
+                " and s.sourced_id = any ({ids}::text[])",
+                ids,
+            )
+        )
+        self._pinned: dict[str, tuple[Any, Any]] = {
+            str(sourced_id): (values, said)
+            for sourced_id, values, said in rows(
+                "select p.sourced_id, p.pinned, to_jsonb(r) from {pins} p join {plain} r on r.sourced_id = p.sourced_id"
+                " and r.status = 'active' where p.sourced_id = any ({ids}::text[])",
+                pinned,
+            )
+        }
+
+    def of(self, action: str, sourced_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """(old, new) of a change."""
+        merged, staged = self._merged.get(sourced_id), self._staged.get(sourced_id)
+        if action == "pinned":
+            return self._pinned.get(sourced_id, (None, None))
+        if action in (plans.LINK, plans.NEW_KEY):
+            return self._merged.get(self._old_ids.get((action, sourced_id), "")), staged or merged
+        return merged, staged
 
 
 def by_school(conn: psycopg.Connection, run: runs.Run) -> list[SchoolChanges]:
     """What happens to the people of each school, most removals first. The run must be Staged."""
     table = BY_ENTITY["users"]
-    given = _given(conn, run, table)
+    given = given_names(conn, run, table)
     counts: dict[str | None, dict[str, int]] = {}
     query = sql.SQL("select c.school, c.action, count(*) from ({}) c group by 1, 2")
     for school, action, count in conn.execute(
-        query.format(_effects(removals.of(conn, run), table, given, Wanted()))
+        query.format(effects(removals.of(conn, run), table, given, Wanted()))
     ).fetchall():
         if action != "pinned":  # nothing happens to them
             counts.setdefault(school, {})[str(action)] = int(count)
@@ -167,7 +215,7 @@ def school_names(conn: psycopg.Connection, run: runs.Run, schools: Iterable[str]
         "select o.sourced_id, o.name from (select m.sourced_id, m.name, 1 as rank from {merged} m"
         " where m.tenant = {tenant} union all select s.sourced_id, s.name, 2 from {stage} s where s.status = 'active')"
         " o where o.sourced_id = any ({ids}) order by o.rank"
-    ).format(**names(run, BY_ENTITY["orgs"], runs.session_tenant(conn)), ids=sql.Literal(list(schools)))
+    ).format(**names(run, BY_ENTITY["orgs"], runs.session_tenant(conn)), ids=Bound(list(schools)))
     return {str(sourced_id): str(name) for sourced_id, name in conn.execute(query).fetchall()}
 
 
@@ -187,14 +235,15 @@ def known(conn: psycopg.Connection, run: runs.Run, entity: str, ids: Iterable[st
         " unnest({ids}::text[]) x(sourced_id) where m.tenant = {tenant} and m.sourced_id = x.sourced_id union all"
         " select s.sourced_id, {school_of_s}, to_jsonb(s), 2 from {stage} s where s.sourced_id = any ({ids})"
         " and s.status = 'active' order by rank"
-    ).format(**_given(conn, run, table), ids=sql.Literal(list(ids)))
+    ).format(**given_names(conn, run, table), ids=Bound(list(ids)))
     return {
         str(sourced_id): Known(label_of(entity, row), school)
         for sourced_id, school, row, _ in conn.execute(query).fetchall()
     }
 
 
-def _given(conn: psycopg.Connection, run: runs.Run, table: Table) -> dict[str, sql.Composable]:
+def given_names(conn: psycopg.Connection, run: runs.Run, table: Table) -> dict[str, sql.Composable]:
+    """The names that statements about a plan's records are written with."""
     return {
         **names(run, table, runs.session_tenant(conn)),
         "pins": overlays.pins(run, table),
@@ -203,7 +252,8 @@ def _given(conn: psycopg.Connection, run: runs.Run, table: Table) -> dict[str, s
     }
 
 
-def _effects(gone: Removals, table: Table, given: dict[str, sql.Composable], wanted: Wanted) -> sql.Composable:
+def effects(gone: Removals, table: Table, given: dict[str, sql.Composable], wanted: Wanted) -> sql.Composable:
+    """A query for the records that a merge changes: action, sourced_id, school."""
     branches: list[sql.Composable] = []
     if wanted.action not in removals.CAUSES:
         branch = sql.SQL(_STAGED).format(**given) + _condition(table, wanted, "s")
@@ -231,10 +281,10 @@ def _condition(table: Table, wanted: Wanted, row: LiteralString) -> sql.Composab
     condition: sql.Composable = sql.SQL("")
     if wanted.school is not None:
         school = SCHOOL[table.entity].replace("{r}", row)
-        condition += sql.SQL(" and {} = {}").format(sql.SQL(school), sql.Literal(wanted.school))
+        condition += sql.SQL(" and {} = {}").format(sql.SQL(school), Bound(wanted.school))
     if wanted.search:
         columns = sql.SQL(", ").join(sql.Identifier(row, name) for name in ("sourced_id", *LABELS[table.entity]))
         condition += sql.SQL(" and position(lower({}) in lower(concat_ws(' ', {}))) > 0").format(
-            sql.Literal(wanted.search), columns
+            Bound(wanted.search), columns
         )
     return condition

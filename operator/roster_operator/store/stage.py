@@ -33,7 +33,11 @@ def stage_table(tenant: str, run: UUID, token: int, what: str) -> sql.Identifier
 
 @dataclass(frozen=True)
 class Issue:
-    """A problem of one record. `sourced_id` stays in the database."""
+    """A problem of one record, or of a file. `sourced_id` stays in the database.
+
+    page: of a server's listing, from 1. file, line (from 1; 0 is the whole file): where the records come from files,
+    and then a problem of the file itself has no sourced_id, and field is the column.
+    """
 
     entity: str
     sourced_id: str | None
@@ -41,6 +45,8 @@ class Issue:
     severity: str  # error: the record is skipped; warning
     field: str | None = None
     page: int | None = None
+    file: str | None = None
+    line: int | None = None
 
 
 class Stage:
@@ -69,12 +75,13 @@ class Stage:
         """Record problems of records."""
         if not issues:
             return
-        query = sql.SQL("copy {} (entity, sourced_id, code, severity, field, page) from stdin").format(
+        query = sql.SQL("copy {} (entity, sourced_id, code, severity, field, page, file, line) from stdin").format(
             self.name("issue")
         )
         with self._conn.cursor() as cursor, cursor.copy(query) as copy:
-            for issue in issues:
-                copy.write_row((issue.entity, issue.sourced_id, issue.code, issue.severity, issue.field, issue.page))
+            for each in issues:
+                place = (each.page, each.file, each.line)
+                copy.write_row((each.entity, each.sourced_id, each.code, each.severity, each.field, *place))
 
     def unseen(self, table: Table, hashes: Hashes) -> None:
         """Record the raw hashes of merged rows that the pull did not show."""
@@ -238,16 +245,20 @@ class KnownSession:
     shown: bool
 
 
-def known_sessions(conn: psycopg.Connection, stage: Stage) -> list[KnownSession]:
-    """All sessions of the tenant: the staged ones, and merged ones that this run has not staged anew."""
+def known_sessions(conn: psycopg.Connection, stage: Stage, *, partial: bool) -> list[KnownSession]:
+    """All sessions of the tenant: the staged ones, and merged ones that this run has not staged anew.
+
+    partial: the pull showed only changes, so of a row that was left alone nobody knows whether it was shown.
+    """
     query = sql.SQL(
         "select sourced_id, start_date as start, end_date as end, school_year, parent_sourced_id as parent,"
         " true as shown from {stage} where status = 'active' union all"
-        " select m.sourced_id, m.start_date, m.end_date, m.school_year, m.parent_sourced_id, not exists ("
+        " select m.sourced_id, m.start_date, m.end_date, m.school_year, m.parent_sourced_id,"
+        " not {partial} and m.raw_hash is not null and not exists ("
         " select from {unseen} u where u.entity = 'academicSessions' and u.raw_hash = m.raw_hash)"
         " from roster.academic_sessions m where m.tenant = (select roster.session_tenant()) and m.status = 'active'"
         " and m.source = 'SIS' and not exists (select from {stage} s where s.sourced_id = m.sourced_id)"
-    ).format(stage=stage.name("academic_sessions"), unseen=stage.name("unseen"))
+    ).format(stage=stage.name("academic_sessions"), unseen=stage.name("unseen"), partial=sql.Literal(partial))
     with conn.cursor(row_factory=class_row(KnownSession)) as cursor:
         cursor.execute(query)
         return cursor.fetchall()

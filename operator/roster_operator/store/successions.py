@@ -1,7 +1,8 @@
 """Ids that succeed others: recognised before a plan is computed, proposed, and done by the merge.
 
 Two kinds. A link: somebody who was added by hand has come with the SIS. A new key: the SIS gives a person another
-sourcedId. Both go by what is equal on both sides and unique on each:
+sourcedId, and no longer shows the old one or marks it as deleted. Both go by what is equal on both sides
+and unique on each:
 
 - an identifier, or a userMasterIdentifier, is enough for either kind;
 - a user name or an e-mail address is enough for a new key only, and only where so many people are re-keyed that chance
@@ -30,6 +31,11 @@ USERS, ENROLLMENTS, DEMOGRAPHICS = (BY_ENTITY[each] for each in ("users", "enrol
 MANY, SHARE, FOUND = 20, 0.2, 0.5
 _WEAK = ("username", "email")
 _VANISHED: LiteralString = removals.GOING[removals.VANISHED]
+# Whose id another one may succeed: whom the source no longer shows, and whom it marks. A pull of changes shows the
+# second alone.
+_GONE: LiteralString = "select m.* from {merged} m where "
+_MARKED: LiteralString = _GONE + removals.GOING[removals.MARKED]
+_NOT_SHOWN: LiteralString = _GONE + _VANISHED + " union all " + _MARKED
 
 # (basis, its strength, key). A key that is empty proves nothing.
 _KEYS: LiteralString = (
@@ -70,7 +76,7 @@ _VALID_NEW: LiteralString = (
 _ARRIVES: LiteralString = " and (m.sourced_id is null or m.status = 'inactive')"
 
 _NEW_KEYS: LiteralString = (
-    "with old as materialized (select {old_columns} from {merged} m where " + _VANISHED + "),"
+    "with old as materialized (select {old_columns} from {gone} m),"
     "new as materialized (select {new_columns}, case when m.sourced_id is null then 'create' else 'reactivate' end"
     " as arrival"
     + _VALID_NEW
@@ -103,7 +109,8 @@ _LINKS: LiteralString = (
     + _WANTED.replace("{r}", "r")
     + " and not exists (select from {plain} s where s.sourced_id = r.sourced_id and "
     + removals.VALID_STAGED
-    + ") and not exists (select from {merged} m where m.sourced_id = r.sourced_id and (("
+    + ") and not exists (select from {merged} m where m.tenant = {tenant}"
+    " and m.sourced_id = r.sourced_id and (("
     + _VANISHED
     + ") or ("
     + removals.GOING[removals.OUT_OF_SCOPE]
@@ -119,17 +126,17 @@ _LINKS: LiteralString = (
 _DEMOGRAPHICS: LiteralString = (
     _PROPOSE + "select {tenant}, {run}, 'demographics', m.sourced_id, s.sourced_id, x.kind, x.basis,"
     " case when k.sourced_id is null then 'create' when k.status = 'inactive' then 'reactivate' end"
-    " from {merged} m join roster.proposed_succession x on x.tenant = {tenant} and x.run = {run} and x.entity = 'users'"
+    " from {gone} m join roster.proposed_succession x on x.tenant = {tenant} and x.run = {run} and x.entity = 'users'"
     " and x.kind = 'newKey' and x.old_sourced_id = m.sourced_id join {plain} s on s.sourced_id = x.new_sourced_id"
     " and s.status = 'active' left join {merged} k on k.tenant = {tenant} and k.sourced_id = s.sourced_id"
-    " where " + _VANISHED + " and " + removals.VALID_STAGED + " on conflict do nothing"
+    " where " + removals.VALID_STAGED + " on conflict do nothing"
 )
 # The same person in the same class, in the same role and from the same day on.
 _ENROLLMENTS: LiteralString = (
     "with old as (select m.sourced_id, x.new_sourced_id as person, m.class_sourced_id as class, m.role, m.begin_date,"
-    " count(*) over (partition by x.new_sourced_id, m.class_sourced_id, m.role, m.begin_date) as n from {merged} m"
+    " count(*) over (partition by x.new_sourced_id, m.class_sourced_id, m.role, m.begin_date) as n from {gone} m"
     " join roster.proposed_succession x on x.tenant = {tenant} and x.run = {run} and x.entity = 'users'"
-    " and x.kind = 'newKey' and x.old_sourced_id = m.user_sourced_id where " + _VANISHED + "),"
+    " and x.kind = 'newKey' and x.old_sourced_id = m.user_sourced_id),"
     "new as (select s.sourced_id, s.user_sourced_id as person, s.class_sourced_id as class, s.role, s.begin_date,"
     " case when m.sourced_id is null then 'create' else 'reactivate' end as arrival,"
     " count(*) over (partition by s.user_sourced_id, s.class_sourced_id, s.role, s.begin_date) as n"
@@ -184,7 +191,6 @@ def propose(conn: psycopg.Connection, run_id: UUID) -> runs.Run:
     moved = (
         bool(facts.get("staged"))
         and "users" in run.removable
-        and not facts.get("delta")
         and bool(_has_people(conn, run, "SIS"))
         and _new_keys(conn, run)
     )
@@ -194,7 +200,7 @@ def propose(conn: psycopg.Connection, run_id: UUID) -> runs.Run:
             (ENROLLMENTS, _ENROLLMENTS),
         )
         for table, statement in followers:
-            if table.entity in run.removable and not pull.get(table.entity, {}).get("delta"):
+            if table.entity in run.removable:
                 _do(conn, run, table, statement)
     return runs.get(conn, run_id) if linked or moved else run
 
@@ -250,9 +256,11 @@ def _do(
     )
     sides = {side: sql.SQL(text).format(r=sql.Identifier(r)) for side, text, r in places}
     given = removals.names(run, table, run.tenant)
+    delta = (run.pull or {}).get(table.entity, {}).get("delta")
     return conn.execute(
         sql.SQL(statement).format(
             **given,
+            gone=sql.SQL("({})").format(sql.SQL(_MARKED if delta else _NOT_SHOWN).format(**given)),
             **sides,
             run=sql.Literal(run.run),
             undoes=sql.Literal(run.undoes),

@@ -37,7 +37,8 @@ _STAGE = (
     # What the first change since has found is what the undone sync had left.
     " later as materialized (select distinct on (l.sourced_id) l.sourced_id, l.old from roster.change_log l"
     " join undone d on d.sourced_id = l.sourced_id where l.tenant = {tenant} and l.data_version > {version}"
-    " and l.entity = {entity} order by l.sourced_id, l.data_version),"
+    # One merge may change an enrollment and then have it follow its person: the first of the two found it as it was.
+    " and l.entity = {entity} order by l.sourced_id, l.data_version, l.action in ('followed', 'unlink')),"
     " wanted as materialized (select w.*,"
     " case when d.old is not null and w.status = 'active' then 'active' else 'undone' end as staged_status,"
     " case when l.sourced_id is null then m.row_hash else (l.old ->> 'row_hash')::bytea end as left_hash,"

@@ -32,21 +32,22 @@ _BEFORE = (
     " or r.data_version = (select min(o.data_version) from roster.sync_run o where o.tenant = {tenant}"
     " and o.state = 'Merged')) order by r.data_version desc limit 1"
 )
-# A record that this plan changes again counts with the plan.
+# A record that this plan changes again counts with the plan. Joined as sets: with a subquery for each row, PostgreSQL
+# read all staged rows once for each merged one where its estimate of either was low.
 _TOUCHED = (
     "select count(*) filter (where t.status = 'inactive' and t.inactive_since > {since}"
     " and t.inactive_cause not in ('concluded', 'undone', 'link', 'newKey') and not t.again),"
     " count(*) filter (where t.status = 'active' and t.first_seen <= {since} and not t.again),"
     " count(*) filter (where t.status = 'active' and t.first_seen > {since} and t.known)"
     " from (select m.status, m.inactive_since, m.inactive_cause, m.first_seen, {known} as known,"
-    " exists (select from {stage} s where s.sourced_id = m.sourced_id and s.status = 'active' and "
-    + VALID_STAGED
-    + ") as again from {merged} m where m.tenant = {tenant} and m.source = 'SIS' and m.last_changed > {since}) t"
+    " a.sourced_id is not null as again from {merged} m left join (select s.sourced_id from {stage} s"
+    " where s.status = 'active' and " + VALID_STAGED + ") a on a.sourced_id = m.sourced_id {schools}"
+    " where m.tenant = {tenant} and m.source = 'SIS' and m.last_changed > {since}) t"
 )
 # A school that was new within the window brought all its records at once, and no limit counted them.
-_KNOWN_SCHOOL = (
-    "{school_of_m} in (select {school_of_k} from {merged} k where k.tenant = {tenant} and k.first_seen <= {since}"
-    " and {school_of_k} is not null)"
+_KNOWN_SCHOOLS = (
+    "left join (select distinct {school_of_k} as school from {merged} k where k.tenant = {tenant}"
+    " and k.first_seen <= {since} and {school_of_k} is not null) o on o.school = {school_of_m}"
 )
 _PEOPLE = (
     "with w as materialized (select distinct on (l.sourced_id) l.sourced_id, l.old ->> 'role' as role,"
@@ -113,16 +114,17 @@ def look(conn: psycopg.Connection, gone: Removals, plan: Plan, days: int, *, peo
 
 def _touched(conn: psycopg.Connection, gone: Removals, entity: str, since: datetime) -> Before:
     given = {**names(gone.run, BY_ENTITY[entity], gone.tenant), "since": sql.Literal(since)}
-    known: sql.Composable = sql.SQL("true")
+    known, schools = sql.SQL("true"), sql.Composed([])
     if entity == "demographics":
         known = sql.SQL("false")  # they come with their people
     elif entity not in ("orgs", "academicSessions"):
-        known = sql.SQL(_KNOWN_SCHOOL).format(
+        known = sql.SQL("o.school is not null")
+        schools = sql.SQL(_KNOWN_SCHOOLS).format(
             **given,
             school_of_m=sql.SQL(SCHOOL[entity].replace("{r}", "m")),
             school_of_k=sql.SQL(SCHOOL[entity].replace("{r}", "k")),
         )
-    row = conn.execute(sql.SQL(_TOUCHED).format(**given, known=known)).fetchone()
+    row = conn.execute(sql.SQL(_TOUCHED).format(**given, known=known, schools=schools)).fetchone()
     return Before(*map(int, row)) if row else Before()
 
 

@@ -74,7 +74,10 @@ begin
   for what in select p from roster.stage_parts() p
   loop
     v_table := roster.stage_table(v_tenant, p_run, r.token + 1, what);
-    execute format('create table roster_stage.%I (like roster_stage.%I)', v_table, 'template_' || what);
+    -- Written once, and analyzed by the seal. An autovacuum that came at the same time would hold it up, or end it: the
+    -- seal waits for its lock on the table, and it for what the seal has changed of the table's rights.
+    execute format('create table roster_stage.%I (like roster_stage.%I) with (autovacuum_enabled = false)',
+                   v_table, 'template_' || what);
     execute format('grant select, insert on roster_stage.%I to %I', v_table, session_user);
   end loop;
   return r.token + 1;
@@ -125,9 +128,9 @@ begin
   for what in select p from roster.stage_parts() p
   loop
     v_table := roster.stage_table(v_tenant, p_run, p_token, what);
+    execute format('analyze roster_stage.%I', v_table);
     execute format('revoke insert on roster_stage.%I from %I', v_table, session_user);
     execute format('grant select on roster_stage.%I to %I', v_table, v_merge_login);
-    execute format('analyze roster_stage.%I', v_table);
   end loop;
 end
 $$;

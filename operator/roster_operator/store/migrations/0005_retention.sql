@@ -6,14 +6,15 @@ alter table roster.tenant
 
 -- What was erased on somebody's demand: counts, and a hash that shows whom it was about to those who know already.
 create table roster.erasure (
-  receipt uuid primary key default gen_random_uuid(),
+  receipt uuid not null default gen_random_uuid(),
   tenant text collate "C" not null,
   kind text not null check (kind in ('person', 'tenant')),
   subject bytea not null,
   rows jsonb not null,
   erased_by text not null,
   reason text,
-  erased_at timestamptz not null default now()
+  erased_at timestamptz not null default now(),
+  primary key (tenant, receipt)
 );
 alter table roster.erasure enable row level security;
 

@@ -27,8 +27,9 @@ create policy own_tenant on roster.issue to roster_stager, roster_merger
 grant select on roster.issue to roster_stager, roster_merger;
 
 -- Brings roster.issue up to a run that has just been sealed or staged. Said again for the same run, nothing changes.
--- p_references: "entity field table" for each field that refers to records of a table: a problem of such a reference
--- may be fixed where it points to, while the record itself stays as it is.
+-- p_references: "entity field column table" for each column that refers to records of a table, and the name that the
+-- run's problems give it: a problem of such a reference may be fixed where it points to, while the record itself stays
+-- as it is.
 create function roster.note_issues(p_run uuid, p_token integer, p_references text[]) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -53,14 +54,22 @@ begin
 
   execute format(
     'insert into roster.issue as i (tenant, entity, sourced_id, code, field, severity, first_run, first_seen,'
-    ' last_run, last_seen)'
-    ' select $1, s.entity, s.sourced_id, s.code, coalesce(s.field, ''''), min(s.severity), $2, now(), $2, now()'
-    ' from roster_stage.%I s where s.sourced_id is not null'
-    ' group by s.entity, s.sourced_id, s.code, coalesce(s.field, '''')'
+    ' last_run, last_seen, file, line)'
+    -- What has a place in a file needs no id; of several such places of one kind it is the first.
+    ' select $1, s.entity, coalesce(s.sourced_id, ''''), s.code, coalesce(s.field, ''''), min(s.severity),'
+    ' $2, now(), $2, now(), min(s.file), (array_agg(s.line order by s.file, s.line))[1]'
+    ' from roster_stage.%I s where s.sourced_id is not null or s.file is not null'
+    ' group by s.entity, coalesce(s.sourced_id, ''''), s.code, coalesce(s.field, '''')'
     ' on conflict (tenant, entity, sourced_id, code, field) do update set severity = excluded.severity,'
-    ' last_run = excluded.last_run, last_seen = excluded.last_seen,'
+    ' last_run = excluded.last_run, last_seen = excluded.last_seen, file = excluded.file, line = excluded.line,'
     ' back_run = case when i.fixed_at is null then i.back_run else excluded.last_run end,'
     ' fixed_run = null, fixed_at = null', roster.stage_table(v_tenant, p_run, p_token, 'issue')) using v_tenant, p_run;
+
+  -- A file is looked at anew by each run that reads it.
+  update roster.issue i set fixed_run = p_run, fixed_at = now()
+   where i.tenant = v_tenant and i.sourced_id = '' and i.fixed_at is null and i.last_run <> p_run
+     and (i.entity in ('manifest', 'bundle') or coalesce((v_pull -> case when i.entity in ('roles', 'userProfiles')
+       then 'users' else i.entity end ->> 'pulled')::boolean, false));
 
   for v_entity, v_facts in select * from jsonb_each(v_pull)
   loop
@@ -101,8 +110,8 @@ begin
         'update roster.issue i set fixed_run = $2, fixed_at = now() from ('
         ' select d.sourced_id from roster.issue d'
         ' join roster.%1$I m on m.tenant = d.tenant and m.sourced_id = d.sourced_id'
-        ' cross join lateral jsonb_array_elements_text(case jsonb_typeof(to_jsonb(m) -> $4)'
-        '   when ''array'' then to_jsonb(m) -> $4 else jsonb_build_array(to_jsonb(m) -> $4) end) r(id)'
+        ' cross join lateral jsonb_array_elements_text(case jsonb_typeof(to_jsonb(m) -> $5)'
+        '   when ''array'' then to_jsonb(m) -> $5 else jsonb_build_array(to_jsonb(m) -> $5) end) r(id)'
         ' left join roster.%2$I t on t.tenant = d.tenant and t.sourced_id = r.id and t.status = ''active'''
         ' left join roster_stage.%3$I s on s.sourced_id = r.id and s.status = ''active'''
         ' where d.tenant = $1 and d.entity = $3 and d.code = ''DanglingReference'' and d.field = $4'
@@ -110,8 +119,8 @@ begin
         ' group by d.sourced_id having bool_and(t.sourced_id is not null or s.sourced_id is not null)) x'
         ' where i.tenant = $1 and i.entity = $3 and i.code = ''DanglingReference'' and i.field = $4'
         ' and i.sourced_id = x.sourced_id',
-        v_table, v_refers[3], roster.stage_table(v_tenant, p_run, p_token, v_refers[3])
-      ) using v_tenant, p_run, v_entity, v_refers[2];
+        v_table, v_refers[4], roster.stage_table(v_tenant, p_run, p_token, v_refers[4])
+      ) using v_tenant, p_run, v_entity, v_refers[2], v_refers[3];
     end loop;
     -- What is left was skipped as unchanged, and so is its problem.
     update roster.issue i set last_run = p_run, last_seen = now()

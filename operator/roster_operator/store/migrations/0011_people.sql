@@ -143,7 +143,9 @@ begin
                      'case when x.arrival is null then coalesce(n.person, n.sourced_id) else coalesce(o.person, o.sourced_id) end'
                    else '' end, v_pairs)
       using p_tenant, p_run;
-    execute format('update roster.%I y set first_seen = least(n.first_seen, o.first_seen)%s from %s '
+    -- Who was there already stays who they were, and from when on.
+    execute format('update roster.%I y set first_seen = '
+                   'case when x.arrival is null then n.first_seen else least(n.first_seen, o.first_seen) end%s from %s '
                    'and y.tenant = n.tenant and y.sourced_id = n.sourced_id', v_entity,
                    case v_entity when 'users' then ', person = nullif(x.person, n.sourced_id)' else '' end, v_pairs)
       using p_tenant, p_run;
@@ -191,20 +193,45 @@ begin
      and e.user_sourced_id = x.old_sourced_id and e.status = 'active'
      and exists (select from roster.enrollments k where k.tenant = e.tenant and k.user_sourced_id = x.new_sourced_id
                     and k.class_sourced_id = e.class_sourced_id and k.role = e.role and k.status = 'active');
-  update roster.enrollments e set user_sourced_id = x.new_sourced_id, last_changed = now() from roster.succession x
+  -- One of the source is another row from then on: an undo of what came before must not turn it back to the old id.
+  update roster.enrollments e
+     set user_sourced_id = x.new_sourced_id, last_changed = now(),
+         row_hash = case e.source when 'SIS' then sha256(e.row_hash || convert_to(x.new_sourced_id, 'UTF8'))
+                                  else e.row_hash end
+    from roster.succession x
    where x.tenant = p_tenant and x.run = p_run and x.entity = 'users' and e.tenant = x.tenant
      and e.user_sourced_id = x.old_sourced_id and e.status = 'active';
 end
 $$;
 
--- Two people again: the row of who was added by hand stands up, and what moved from it moves back.
+-- Two people again: the row of who was added by hand stands up, and what moved from it moves back, also where the other
+-- person has had yet another id since.
 create function roster.unlink(
   p_tenant text, p_linked_in uuid, p_manual text, p_run uuid, p_version bigint, p_by text
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  x roster.succession;
+  v_ids text[]; -- of the other person, from the link on
+  v_now text; -- the last of them
+  v_person text; -- who the other person is without the link
 begin
+  select * into strict x from roster.succession
+   where tenant = p_tenant and run = p_linked_in and entity = 'users' and old_sourced_id = p_manual and undone_at is null;
+  with recursive had(id, version) as (
+    select x.new_sourced_id, x.data_version
+    union all
+    select s.new_sourced_id, s.data_version
+      from had h cross join lateral (
+        select n.new_sourced_id, n.data_version from roster.succession n
+         where n.tenant = p_tenant and n.entity = 'users' and n.kind = 'newKey' and n.old_sourced_id = h.id
+           and n.data_version > h.version
+         order by n.data_version limit 1) s)
+  select array_agg(id order by version), (array_agg(id order by version desc))[1] into v_ids, v_now from had;
+  v_person := coalesce(x.person_before, x.new_sourced_id);
+
   insert into roster.change_log (tenant, data_version, run, entity, action, sourced_id, old)
   select o.tenant, p_version, p_run, 'users', 'unlink', o.sourced_id, to_jsonb(o)
     from roster.users o where o.tenant = p_tenant and o.sourced_id = p_manual;
@@ -213,11 +240,10 @@ begin
   -- Their enrollments: those that went over with them, and those that ended because they had them twice.
   with theirs as (
     select e.sourced_id from roster.change_log l
-      join roster.succession x on x.tenant = l.tenant and x.run = l.run and x.entity = 'users' and x.old_sourced_id = p_manual
       join roster.enrollments e on e.tenant = l.tenant and e.sourced_id = l.sourced_id
      where l.tenant = p_tenant and l.run = p_linked_in and l.action = 'followed' and l.old ->> 'user_sourced_id' = p_manual
-       and (e.user_sourced_id = x.new_sourced_id and e.status = 'active'
-            or e.user_sourced_id = p_manual and e.inactive_cause = 'link')),
+       and (e.user_sourced_id = v_now and e.status = 'active'
+            or e.user_sourced_id = any (p_manual || v_ids) and e.inactive_cause in ('link', 'newKey'))),
   told as (
     insert into roster.change_log (tenant, data_version, run, entity, action, sourced_id, old)
     select e.tenant, p_version, p_run, 'enrollments', 'unlink', e.sourced_id, to_jsonb(e)
@@ -226,24 +252,36 @@ begin
      set user_sourced_id = p_manual, status = 'active', inactive_cause = null, inactive_since = null, last_changed = now()
     from theirs t where e.tenant = p_tenant and e.sourced_id = t.sourced_id;
 
-  update roster.app_access a set user_sourced_id = x.old_sourced_id from roster.succession x
-   where x.tenant = p_tenant and x.run = p_linked_in and x.entity = 'users' and x.undone_at is null and x.old_sourced_id = p_manual and x.access_moved
-     and a.tenant = x.tenant and a.user_sourced_id = x.new_sourced_id
-     and not exists (select from roster.app_access k where k.tenant = a.tenant and k.user_sourced_id = x.old_sourced_id);
-  update roster.reference_use r set sourced_id = x.old_sourced_id from roster.succession x
-   where x.tenant = p_tenant and x.run = p_linked_in and x.entity = 'users' and x.undone_at is null and x.old_sourced_id = p_manual and r.tenant = x.tenant and r.entity = x.entity
-     and r.sourced_id = x.new_sourced_id and r.purpose = any (x.uses_moved)
+  update roster.app_access a set user_sourced_id = p_manual
+   where x.access_moved and a.tenant = p_tenant and a.user_sourced_id = v_now
+     and not exists (select from roster.app_access k where k.tenant = a.tenant and k.user_sourced_id = p_manual);
+  update roster.reference_use r set sourced_id = p_manual
+   where r.tenant = p_tenant and r.entity = 'users' and r.sourced_id = v_now and r.purpose = any (x.uses_moved)
      and not exists (select from roster.reference_use k where k.tenant = r.tenant and k.entity = r.entity
-                        and k.sourced_id = x.old_sourced_id and k.purpose = r.purpose);
-  update roster.pin p set sourced_id = x.old_sourced_id from roster.succession x
-   where x.tenant = p_tenant and x.run = p_linked_in and x.entity = 'users' and x.undone_at is null and x.old_sourced_id = p_manual and p.tenant = x.tenant and p.entity = x.entity
-     and p.sourced_id = x.new_sourced_id and p.field = any (x.pins_moved)
+                        and k.sourced_id = p_manual and k.purpose = r.purpose);
+  update roster.pin p set sourced_id = p_manual
+   where p.tenant = p_tenant and p.entity = 'users' and p.sourced_id = v_now and p.field = any (x.pins_moved)
      and not exists (select from roster.pin k where k.tenant = p.tenant and k.entity = p.entity
-                        and k.sourced_id = x.old_sourced_id and k.field = p.field);
-  -- Of a person who was somebody of their own before, nothing was taken over.
-  update roster.users n set person = x.person_before, first_seen = x.first_seen_before from roster.succession x
-   where x.tenant = p_tenant and x.run = p_linked_in and x.entity = 'users' and x.undone_at is null and x.old_sourced_id = p_manual
-     and n.tenant = x.tenant and n.sourced_id = x.new_sourced_id;
+                        and k.sourced_id = p_manual and k.field = p.field);
+  -- Who the other one is by themselves. Of a person who was somebody of their own before, nothing was taken over; an id
+  -- that has come again is somebody else's.
+  with alone as (
+    select n.sourced_id, to_jsonb(n) as old, nullif(v_person, n.sourced_id) as person,
+           case when n.sourced_id = x.new_sourced_id or n.first_seen = m.first_seen
+                then x.first_seen_before else n.first_seen end as first_seen
+      from roster.users n join roster.users m on m.tenant = n.tenant and m.sourced_id = p_manual
+     where n.tenant = p_tenant and n.sourced_id = any (v_ids) and coalesce(n.person, n.sourced_id) = x.person
+       and x.arrival is not null),
+  told as (
+    insert into roster.change_log (tenant, data_version, run, entity, action, sourced_id, old)
+    select p_tenant, p_version, p_run, 'users', 'unlink', a.sourced_id, a.old from alone a)
+  update roster.users n set person = a.person, first_seen = a.first_seen
+    from alone a where n.tenant = p_tenant and n.sourced_id = a.sourced_id;
+  update roster.succession s
+     set old_person = case s.old_person when x.person then v_person else s.old_person end,
+         person = case s.person when x.person then v_person else s.person end
+   where s.tenant = p_tenant and s.entity = 'users' and s.kind = 'newKey' and s.data_version > x.data_version
+     and s.old_sourced_id = any (v_ids) and s.new_sourced_id = any (v_ids);
   update roster.succession set undone_at = now(), undone_by = p_by
    where tenant = p_tenant and run = p_linked_in and entity = 'users' and undone_at is null and old_sourced_id = p_manual;
 end
@@ -288,8 +326,11 @@ begin
      and l.action in ('create', 'reactivate') and u.tenant = v_tenant and u.sourced_id = l.sourced_id
      and exists (select from roster.succession x where x.tenant = v_tenant and x.entity = 'users'
                     and x.old_sourced_id = u.sourced_id and x.undone_at is null)
-     and exists (select from roster.users o where o.tenant = v_tenant and o.status = 'active' and o.sourced_id <> u.sourced_id
-                    and o.person = coalesce(u.person, u.sourced_id));
+     -- The person may be under the first of their ids again, where person is empty. Two questions, as each has an index.
+     and (exists (select from roster.users o where o.tenant = v_tenant and o.status = 'active'
+                     and o.sourced_id <> u.sourced_id and o.person = coalesce(u.person, u.sourced_id))
+          or exists (select from roster.users o where o.tenant = v_tenant and o.status = 'active'
+                        and o.sourced_id = u.person and o.person is null));
 end
 $$;
 
