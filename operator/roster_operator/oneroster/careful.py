@@ -337,7 +337,7 @@ def _user(read: Reader) -> User:
     if roles:
         orgs = list(dict.fromkeys([*(role["org_sourced_id"] for role in roles if role["org_sourced_id"]), *orgs]))
     primary_org = read.reference("primaryOrg")
-    role = _primary_role(roles, primary_org)
+    role = primary_role(roles, primary_org)
     if role is None:
         if read.version == "1.2" and read.fields.get("role"):
             read.expected(roles, "roles")
@@ -413,7 +413,7 @@ def _roles(read: Reader) -> list[dict[str, str | None]]:
     return roles
 
 
-def _primary_role(roles: list[dict[str, str | None]], primary_org: str | None) -> str | None:
+def primary_role(roles: list[dict[str, str | None]], primary_org: str | None) -> str | None:
     """One primary role is allowed for each org; the one at the primary org speaks for the person."""
     primary = [role for role in roles if role["role_type"] == "primary"] or roles
     for role in primary:

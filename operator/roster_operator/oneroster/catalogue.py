@@ -62,6 +62,14 @@ RECORDS: tuple[Entry, ...] = (
         "Have the source show each record once. Nobody can tell which of them is true, so none is taken.",
         ("DuplicateSourcedId", "The sourcedId came more than once."),
     ),
+    Entry(
+        "KnownUnderAnotherId",
+        "error",
+        "A delta shows a new person, and somebody who is merged has the same identifier (or userMasterIdentifier, or, "
+        "where many come so, user name or e-mail address) under another sourcedId. Whether they are one, only a whole "
+        "pull tells. Until then the person stays as merged, and access with them.",
+        "Send a bundle of bulk files. It shows whether the old sourcedId is gone: then the new one succeeds it.",
+    ),
     *_entries(
         "warning",
         _SIS,
@@ -85,7 +93,8 @@ RECORDS: tuple[Entry, ...] = (
     ),
     *_entries(
         "warning",
-        "It was kept as it came. Look at it in the SIS: it may be made to deceive, or pasted from elsewhere.",
+        "It was kept as it came. Look at it in the SIS: it may be made to deceive, or pasted from elsewhere. "
+        "docs/how-to/deceptive-text.md says what to do.",
         ("BidiControl", "A name, id or address holds characters that turn the direction of the text."),
         ("ZeroWidth", "A name, id or address holds characters that cannot be seen."),
         (
@@ -95,6 +104,22 @@ RECORDS: tuple[Entry, ...] = (
                 "in another dress."
             ),
         ),
+    ),
+    *_entries(
+        "error",
+        "Have the export give users.csv and all roles of each person who changed, or a bundle of bulk files.",
+        ("RoleWithoutUser", "A delta shows a role of somebody who is neither in its users.csv nor merged."),
+        (
+            "NoRoleLeft",
+            "A delta takes a person's last role away, and a user is nothing without one. The person stays as merged.",
+        ),
+    ),
+    Entry(
+        "RoleChangeUnclear",
+        "warning",
+        "A delta shows a role that the person did not have, and not the others. It was added. If it is another role, "
+        "changed, that one is still there, too.",
+        "Have the export mark roles that ended as tobedeleted. A bundle of bulk files puts it right.",
     ),
     Entry(
         "ValueMasked",
@@ -229,7 +254,10 @@ def page() -> str:
         "",
         "## Bundles of CSV files",
         "",
-        "Found by `roster validate`, and in every sync from a bundle, with file, line and column.",
+        "Found by `roster validate`, with file, line and column. A sync fails for what refuses the bundle, and counts",
+        "the errors of rows and all warnings about files among its issues, with their places in the database. What is",
+        "only spelt otherwise (VocabularyCase, BooleanSpelling) and what is for information is told by",
+        "`roster validate` alone.",
         "",
         *_table(
             (each.code, each.severity, each.meaning, each.remedy)

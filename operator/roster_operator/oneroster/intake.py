@@ -63,6 +63,10 @@ class Intake:
             record = msgspec.structs.replace(record, **self._empty)
         return Decoded(record, sourced_id, problems, secret)
 
+    def emptied(self, record: Record) -> Record:
+        """A record that was merged, without what is omitted by now."""
+        return msgspec.structs.replace(record, **self._empty)
+
     def _is_omitted(self, problem: Problem) -> bool:
         return (problem.field or "").split(".")[0] in self._omitted_names and problem.severity == "warning"
 

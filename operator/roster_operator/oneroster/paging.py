@@ -42,13 +42,15 @@ _PAST_THE_END = frozenset({400, 404, 405, 410, 416, 422, 500, 502, 503, 504})
 
 class Page(msgspec.Struct, frozen=True):
     """One page: number from 1, the offset it began at, its records (slices of one body), and the total
-    that the server gave with it, if any. lines: of a file's records, the line (from 1) where each begins."""
+    that the server gave with it, if any. lines: of a file's records, the line (from 1) where each begins;
+    file: which, where it is not the entity's own."""
 
     number: int
     offset: int
     records: Sequence[Raw]
     total: int | None
     lines: Sequence[int] | None = None
+    file: str | None = None
 
 
 class _IdOnly(msgspec.Struct):

@@ -24,7 +24,9 @@ REFERENCES: dict[Entity, tuple[ReferenceField, ...]] = {
         ReferenceField("school_year_sourced_id", Entity.ACADEMIC_SESSIONS, required=False),
     ),
     Entity.CLASSES: (
-        ReferenceField("course_sourced_id", Entity.COURSES, required=True),
+        # A class is its school, its term and its people. Without its course it still is one; were it skipped, a course
+        # that a server lists twice would take every class and every enrollment with it (seen).
+        ReferenceField("course_sourced_id", Entity.COURSES, required=False),
         ReferenceField("school_sourced_id", Entity.ORGS, required=True),
         ReferenceField("term_sourced_ids", Entity.ACADEMIC_SESSIONS, required=True, many=True),
     ),

@@ -25,6 +25,19 @@ class WorkerError(Exception):
         self.retryable = retryable
 
 
+class DeltaNotEnoughError(WorkerError):
+    """Only a whole pull can tell whether records have come under another sourcedId. Nothing is staged.
+
+    It is raised where everything can be read in place of the changes, for whoever does that."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DeltaNotEnough",
+            "The changes show what may be merged already under another sourcedId, so everything has to be read.",
+            "Run a full sync.",
+        )
+
+
 def failure_of(error: BaseException) -> Failure:
     """Typed errors speak for themselves; of any other only the type's name is told, since its text may hold rows."""
     if isinstance(error, psycopg.Error):

@@ -9,7 +9,7 @@ import numpy as np
 import xxhash
 
 from roster_operator.oneroster.entities import Entity
-from roster_operator.store.seen import Hashes
+from roster_operator.store.seen import Hashes, distinct
 
 
 class KnownIds:
@@ -50,8 +50,8 @@ _NONE: Hashes = np.empty(0, dtype=np.uint64)
 
 
 def _without(ids: array[int], unfit: array[int]) -> Hashes:
-    distinct = np.unique(hashes_of(ids))
-    return distinct[~np.isin(distinct, hashes_of(unfit))] if unfit else distinct
+    found = distinct(hashes_of(ids))
+    return found[~np.isin(found, hashes_of(unfit))] if unfit else found
 
 
 def hashes_of(values: array[int]) -> Hashes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +27,16 @@ from roster_operator.oneroster.records import Record, canonical
 from roster_operator.oneroster.references import REFERENCES, ReferenceField
 from roster_operator.oneroster.scope import current_sessions, judges, out_of_scope
 from roster_operator.oneroster.source import Source
-from roster_operator.store.seen import Hashes, SeenIndex
+from roster_operator.store.newcomers import known_otherwise
+from roster_operator.store.seen import Hashes, SeenIndex, distinct
 from roster_operator.store.stage import Issue, Stage, TableStage, known_sessions, merged_rows, missing_merged
 from roster_operator.store.tables import BY_ENTITY
 
 from .decisions import Pull
+from .failures import DeltaNotEnoughError
+from .file_issues import OfFiles, name_of
 from .known import KnownIds, hashes_of, id_hash
+from .role_rows import RoleRows, ShowsChangedRoles
 
 # Part of every raw hash: raise it when records are read differently, so that no row hides behind its old bytes.
 READING = 2
@@ -42,12 +46,21 @@ _OPTIONAL_MISSING = frozenset({Reason.SCOPE_MISSING, Reason.FORBIDDEN, Reason.NO
 Progress = Callable[[str, int, int | None], None]  # entity, records so far, total
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a record stood: on a page of a server, or on a line of a file."""
+
+    page: int | None
+    line: int | None
+    file: str | None
+
+
 @dataclass
 class _Suspect:
     """A record that refers to something which this pull did not stage: merged before, or missing."""
 
     sourced_id: str
-    page: int
+    place: _Place
     missing: dict[ReferenceField, list[str]] = field(default_factory=dict[ReferenceField, list[str]])
     resolved: set[ReferenceField] = field(default_factory=set[ReferenceField])
 
@@ -64,7 +77,12 @@ class EntityPull:
         known: KnownIds,
         choices: Choices,
         progress: Progress,
+        *,
+        or_whole: bool = False,
     ) -> None:
+        """or_whole: where a pull of changes may show people under another sourcedId, DeltaNotEnoughError is raised.
+        Otherwise these people are skipped, and stay as they are."""
+        self._or_whole = or_whole
         self._source = source
         self._conn = conn
         self._stage = stage
@@ -114,12 +132,19 @@ class EntityPull:
     def _begin(self) -> None:
         self._rows: TableStage = self._stage.table(self._table)
         self._decode = self._intake.decoder(self._source.decoder(self._entity))
+        source = self._source
+        self._role_rows = (
+            RoleRows(source, self._conn, self._decode, self._intake.emptied)
+            if self._entity is Entity.USERS and isinstance(source, ShowsChangedRoles)
+            else None
+        )
         self._issues: list[Issue] = []
         self._suspects: list[_Suspect] = []
         self._ids = array("Q")  # hashes of the ids of all misses that have one
         self._id_pages = array("I")
+        self._id_lines = array("I")  # of files: where each of them begins
         self._valid = array("Q")
-        self._repeats: list[str] = []  # ids of records shown twice with the same bytes
+        self._repeats: dict[str, _Place] = {}  # records shown twice with the same bytes, and where the second time
         self._unfit = array("Q")  # ids of records that are skipped though they were decoded: nothing may refer to them
         self._left_out = array("Q")  # ids of records that are out of scope
         self._nameless = 0
@@ -138,30 +163,37 @@ class EntityPull:
         for position in repeated.tolist():
             decoded = self._decode(records[position])
             if decoded.sourced_id is not None:
-                self._repeats.append(decoded.sourced_id)
+                self._repeats.setdefault(decoded.sourced_id, _place(page, position))
         if len(misses):
             self._stage_misses(page, misses.tolist(), hashes)
         self._progress(self._entity.value, page.offset + len(records), page.total)
 
     def _stage_misses(self, page: Page, misses: list[int], hashes: Hashes) -> None:
-        entity, rows, number = self._entity.value, self._rows, page.number
+        rows, number = self._rows, page.number
         signed: list[int] = hashes.view(np.int64).tolist()
         decode = self._decode
         read: Iterable[Decoded] = (decode(page.records[position]) for position in misses)
+        if self._role_rows is not None:
+            read = self._role_rows.completed(list(read))
         if self._judges:
             read = self._scoped(list(read))
         staged: list[Record] = []
+        places: list[_Place] = []
         masked: list[tuple[Record, int | None, list[str]]] = []
         for position, (record, sourced_id, problems, secret) in zip(misses, read, strict=True):
-            for problem in problems:
-                place = number if page.lines is None else page.lines[position]
-                self._issues.append(Issue(entity, sourced_id, problem.code, problem.severity, problem.field, place))
+            for n, problem in enumerate(problems):
+                self._note(
+                    sourced_id, problem.code, problem.severity, problem.field, _place(page, position),
+                    before=problems[:n].count(problem),
+                )  # fmt: skip
             if sourced_id is None:
                 self._nameless += 1
                 continue
             hashed = id_hash(sourced_id)
             self._ids.append(hashed)
             self._id_pages.append(number)
+            if page.lines is not None:
+                self._id_lines.append(page.lines[position])
             if record is None:
                 if problems:
                     self._unfit.append(hashed)  # another record with this id may be readable: neither is taken
@@ -175,11 +207,12 @@ class EntityPull:
             # What is marked as deleted goes, whatever became of the records that it refers to.
             if record.status == "active":
                 staged.append(record)
+                places.append(_place(page, position))
         if masked:
             merged = merged_rows(self._conn, self._table, [record.sourced_id for record, _, _ in masked])
             for record, raw_hash, withheld in masked:
                 _add(rows, filled(record, withheld, merged.get(record.sourced_id)), raw_hash)
-        self._check_references(staged, number)
+        self._check_references(staged, places)
         if len(self._issues) >= _ISSUE_BATCH:
             self._write_issues()
 
@@ -202,13 +235,37 @@ class EntityPull:
         """Which school year is under way only all sessions together tell."""
         if self._entity is not Entity.ACADEMIC_SESSIONS or not self._choices.current_terms:
             return
-        sessions = known_sessions(self._conn, self._stage)
+        sessions = known_sessions(self._conn, self._stage, partial=self._source.report(self._entity).delta)
         current = current_sessions(sessions, self._choices.today)
         for shown in (True, False):
             gone = [each.sourced_id for each in sessions if each.sourced_id not in current and each.shown is shown]
             self._leave_out(gone, shown=shown)
 
-    def _check_references(self, records: Sequence[Record], page: int) -> None:
+    def _note(
+        self,
+        sourced_id: str | None,
+        code: str,
+        severity: str,
+        field: str | None,
+        place: _Place,
+        *,
+        ids: Collection[str] = (),
+        before: int = 0,
+    ) -> None:
+        """ids: what the field refers to in vain. before: how many times the record was said to have this already."""
+        entity = self._entity.value
+        name = name_of(self._source, self._entity, field)
+        if place.line is None or not isinstance(self._source, OfFiles):
+            self._issues.append(Issue(entity, sourced_id, code, severity, name, place.page))
+            return
+        file, line = place.file or f"{entity}.csv", place.line
+        if sourced_id is not None:
+            other = self._source.lines_of(self._entity, sourced_id, self._decode, code, field, ids)
+            file, lines = other or (file, [line])
+            line = lines[min(before, len(lines) - 1)]
+        self._issues.append(Issue(entity, sourced_id, code, severity, name, file=file, line=line))
+
+    def _check_references(self, records: Sequence[Record], places: Sequence[_Place]) -> None:
         """Note the records that refer to something which this pull has not staged."""
         if not records:
             return
@@ -226,7 +283,7 @@ class EntityPull:
             gone = set(unknown)
             for at in unknown:
                 owner = owners[at]
-                suspect = suspects.setdefault(owner, _Suspect(records[owner].sourced_id, page))
+                suspect = suspects.setdefault(owner, _Suspect(records[owner].sourced_id, places[owner]))
                 suspect.missing.setdefault(reference, []).append(ids[at])
             if reference.many:
                 for at, owner in enumerate(owners):
@@ -255,15 +312,8 @@ class EntityPull:
                 severity = "error" if reference.required and not alive else "warning"
                 if severity == "error":
                     self._unfit.append(id_hash(suspect.sourced_id))
-                self._issues.append(
-                    Issue(
-                        self._entity.value,
-                        suspect.sourced_id,
-                        "DanglingReference",
-                        severity,
-                        reference.name,
-                        suspect.page,
-                    )
+                self._note(
+                    suspect.sourced_id, "DanglingReference", severity, reference.name, suspect.place, ids=dangling
                 )
         self._suspects.clear()
 
@@ -276,31 +326,42 @@ class EntityPull:
         missing = missing_merged(self._conn, self._table, asked)
         return [Issue(self._entity.value, i, "ScopedSchoolMissing", "warning", "sourcedId") for i in sorted(missing)]
 
+    def _skip_known_otherwise(self) -> None:
+        """Merged under the new id before the old one is known to be gone, a person would be two for good."""
+        found = known_otherwise(self._conn, self._stage, self._index) if self._rows.rows and self.active else {}
+        if found and self._or_whole:
+            raise DeltaNotEnoughError
+        self._unfit.extend(id_hash(sourced_id) for sourced_id in found)
+        self._issues.extend(
+            Issue(self._entity.value, sourced_id, "KnownUnderAnotherId", "error", basis)
+            for sourced_id, basis in found.items()
+        )
+
     def _shifted(self) -> bool:
         """The same id on two pages: the listing moved while it was read, so another record may be lost."""
         if self._repeats:
             return True
         ids = hashes_of(self._ids)
-        distinct = len(np.unique(ids))
-        if distinct == len(ids):
+        once = len(distinct(ids))
+        if once == len(ids):
             return False
         pages = np.frombuffer(self._id_pages, dtype=np.uint32)
         pairs = np.unique(np.stack([ids, pages.astype(np.uint64)]), axis=1).shape[1]
-        return pairs != distinct
+        return pairs != once
 
     def _end(self, restarts: int, twice: Sequence[str]) -> Pull:
         self._judge_suspects()
         self._leave_out_sessions()
         ids = hashes_of(self._ids)
-        distinct_missed = len(np.unique(ids))
+        distinct_missed = len(distinct(ids))
         # Ids that came twice, in whatever way: nobody can tell which record is true, so none of them is taken.
         doubled = {*twice, *self._repeats}
         if distinct_missed != len(ids):
             doubled.update(self._rows.duplicates())
         self._issues.extend(self._missing_schools())
-        self._issues.extend(
-            Issue(self._entity.value, sourced_id, "DuplicateSourcedId", "error", "sourcedId") for sourced_id in doubled
-        )
+        if self._source.report(self._entity).delta and self._entity is Entity.USERS:
+            self._skip_known_otherwise()
+        self._note_doubled(ids, doubled)
         self._write_issues()
         received = self._index.seen_count + distinct_missed - len(set(twice))
         invalid = self._stage.skipped(self._entity.value) + self._nameless
@@ -322,9 +383,24 @@ class EntityPull:
             staged=self._rows.rows,
         )
 
+    def _note_doubled(self, ids: Hashes, doubled: Collection[str]) -> None:
+        """Of each id the last place that is known: there it stands again."""
+        wanted = np.fromiter((id_hash(sourced_id) for sourced_id in doubled), dtype=np.uint64, count=len(doubled))
+        last = {int(ids[n]): int(n) for n in np.flatnonzero(np.isin(ids, wanted))} if doubled else {}
+        for sourced_id, hashed in zip(doubled, wanted.tolist(), strict=True):
+            place = self._repeats.get(sourced_id) or _Place(None, None, None)
+            if hashed in last:
+                n = last[hashed]
+                place = _Place(self._id_pages[n], self._id_lines[n] if self._id_lines else None, None)
+            self._note(sourced_id, "DuplicateSourcedId", "error", "sourcedId", place)
+
     def _write_issues(self) -> None:
         self._stage.issues(self._issues)
         self._issues.clear()
+
+
+def _place(page: Page, position: int) -> _Place:
+    return _Place(page.number, None if page.lines is None else page.lines[position], page.file)
 
 
 def _add(rows: TableStage, record: Record, raw_hash: int | None) -> None:

@@ -15,28 +15,21 @@ from roster_operator.api.limits import LimitHit, Limits
 from roster_operator.api.sync import Mode
 from roster_operator.oneroster.choices import EVERYTHING, Choices
 from roster_operator.oneroster.entities import Entity
-from roster_operator.oneroster.references import REFERENCES
 from roster_operator.oneroster.source import Source
 from roster_operator.store import findings, issue_history, origins, runs, successions
 from roster_operator.store import plan as plans
 from roster_operator.store.conflicts import UNDO
 from roster_operator.store.errors import DiscardedError, FencedError, StoreError, translated
+from roster_operator.store.ledger import Rewound
 from roster_operator.store.plan import Plan
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.stage import Stage
-from roster_operator.store.tables import BY_ENTITY
 from roster_operator.store.window import BEYOND
 
 from .decisions import Pull, beyond, holding, judge, removable
-from .failures import failure_of
+from .failures import DeltaNotEnoughError, failure_of
+from .file_issues import OfFiles, file_issues, references_of
 from .pull import EntityPull, KnownIds, Progress
-
-# Where a field of a record points to, in the names of the database.
-_REFERENCES = [
-    (entity.value, reference.name, BY_ENTITY[reference.target.value].name)
-    for entity, references in REFERENCES.items()
-    for reference in references
-]
 
 
 @dataclass(frozen=True)
@@ -56,11 +49,13 @@ class AlreadyMerged:
 
 @dataclass(frozen=True)
 class Filled:
-    """What a stage is sealed with: the facts of each entity, who may lose records, and the version that was spoken."""
+    """What a stage is sealed with: the facts of each entity, who may lose records, the version that was spoken, and how
+    the source names what refers to other records."""
 
     pull: dict[str, Any]
     removable: list[str] = field(default_factory=list[str])
     version: str | None = None
+    references: list[tuple[str, str, str, str]] = field(default_factory=list[tuple[str, str, str, str]])
 
 
 def answer_before(conn: psycopg.Connection, name: RunName, limits: Limits) -> Staged | None:
@@ -98,10 +93,15 @@ def stage(
     progress: Progress,
     choices: Choices = EVERYTHING,
     origin: Mapping[str, Any] | None = None,
+    rewound: Rewound | None = None,
+    *,
+    or_whole: bool = False,
 ) -> Staged:
     """Pull and stage. Safe to run again: a new attempt begins anew and fences the old one.
 
-    origin: the facts of the file that the records come from, where they come from one.
+    origin: the facts of the file that the records come from, where they come from one. rewound: the database is behind
+    what was known of it, and the plan says so. or_whole: where only a whole pull can tell whether records have come
+    under another sourcedId, DeltaNotEnoughError is raised, and the caller reads everything.
     Raises OneRosterError, StoreError; then nothing is staged, and the database keeps the reason.
     """
     version = source.version
@@ -110,7 +110,7 @@ def stage(
         if origin is not None:
             origins.record(conn, opened, origin)
         with _without_garbage_collection():
-            pulls, active = _pull_all(source, conn, opened, choices, progress)
+            pulls, active = _pull_all(source, conn, opened, choices, progress, or_whole=or_whole)
         marked = {entity: replace(pull, choices=choices.mark) for entity, pull in pulls.items()}
         judged = judge(marked, active)
         may_lose = removable(judged)
@@ -122,25 +122,42 @@ def stage(
                 removable=may_lose,
                 partial=[entity for entity, pull in judged.items() if pull.delta or not pull.pulled],
             )
-        return Filled({entity: pull.to_dict() for entity, pull in judged.items()}, may_lose, version)
+        return Filled(
+            {entity: pull.to_dict() for entity, pull in judged.items()}, may_lose, version, references_of(source)
+        )
 
-    return planned(conn, name, attempt, limits, pull_and_judge)
+    def is_enough(plan: Plan) -> None:
+        # People are told apart one by one, before.
+        if or_whole and any(hit.limit == "rekeyed" and hit.entity != Entity.USERS for hit in beyond(plan, limits)):
+            raise DeltaNotEnoughError
+
+    return planned(conn, name, attempt, limits, pull_and_judge, rewound, is_enough)
 
 
 def planned(
-    conn: psycopg.Connection, name: RunName, attempt: int, limits: Limits, fill: Callable[[Stage], Filled]
+    conn: psycopg.Connection,
+    name: RunName,
+    attempt: int,
+    limits: Limits,
+    fill: Callable[[Stage], Filled],
+    rewound: Rewound | None = None,
+    check: Callable[[Plan], None] = lambda _: None,
 ) -> Staged:
-    """Open a stage, have it filled, seal it, and compute its plan. Where anything is raised, nothing stays staged."""
-    opened = Stage(conn, name, attempt)
+    """Open a stage, have it filled, seal it, and compute its plan. Where anything is raised, nothing stays staged.
+
+    check: sees the plan before it is recorded, and may raise."""
+    with translated():  # that it was staged before is told apart by whoever asked
+        opened = Stage(conn, name, attempt)
     try:
         filled = fill(opened)
         opened.seal(filled.version, filled.pull, filled.removable)
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
             run = successions.propose(conn, name.run)
-            plan = _judged(conn, run, limits)
+            plan = replace(_judged(conn, run, limits), rewound=rewound.to_dict() if rewound else None)
+        check(plan)
         if run.mode != Mode.UNDO:  # which has looked at no source
-            issue_history.note(conn, run.run, run.token, _REFERENCES)
+            issue_history.note(conn, run.run, run.token, filled.references)
             plan = replace(plan, trend=asdict(issue_history.trend(conn, run.run)))
         plans.record(conn, run, plan)
     except BaseException as error:
@@ -177,15 +194,17 @@ def _taken_away(conn: psycopg.Connection, opened: Stage) -> StoreError | None:
 
 
 def _pull_all(
-    source: Source, conn: psycopg.Connection, opened: Stage, choices: Choices, progress: Progress
+    source: Source, conn: psycopg.Connection, opened: Stage, choices: Choices, progress: Progress, *, or_whole: bool
 ) -> tuple[dict[str, Pull], dict[str, int]]:
     pulls: dict[str, Pull] = {}
     active: dict[str, int] = {}
     known = KnownIds()
     for entity in Entity:
-        pull = EntityPull(source, conn, opened, entity, known, choices, progress)
+        pull = EntityPull(source, conn, opened, entity, known, choices, progress, or_whole=or_whole)
         active[entity.value] = pull.active
         pulls[entity.value] = pull.run()
+    if isinstance(source, OfFiles):
+        opened.issues(list(file_issues(source.findings)))
     return pulls, active
 
 

@@ -1,15 +1,17 @@
-"""The four steps as a Job runs them: from a task to a summary. Each may be run again and then answers the same."""
+"""The five steps as a Job runs them: from a task to a summary. Each may be run again and then answers the same."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
 import psycopg
 
+from roster_operator.api.connection import Ledger
 from roster_operator.api.limits import PER_SCHOOL, LimitHit
 from roster_operator.api.sync import (
     EntityCounts,
@@ -19,6 +21,7 @@ from roster_operator.api.sync import (
     Mode,
     PlanSummary,
     Removals,
+    Rewound,
     SchoolsOverLimit,
 )
 from roster_operator.api.task import (
@@ -27,20 +30,22 @@ from roster_operator.api.task import (
     SIS_SECRET_PATH,
     STAGE_URL_KEY,
     Outcome,
+    PurgeReport,
     Step,
     SyncSubject,
     WorkerSummary,
     WorkerTask,
 )
-from roster_operator.store import runs, undo
+from roster_operator.store import ledger, runs, undo
 from roster_operator.store.database import connect
-from roster_operator.store.errors import AlreadyStagedError
+from roster_operator.store.errors import AlreadyStagedError, StoreError
 from roster_operator.store.merge import PlanChanged, merge
 from roster_operator.store.plan import Plan
 from roster_operator.store.profile import Profile
+from roster_operator.store.purge import purge
 from roster_operator.store.runs import RunName
 
-from . import check
+from . import check, expiry
 from .choices import choices_of
 from .decisions import beyond, held_for, schools_over
 from .failures import WorkerError, failure_of
@@ -71,14 +76,22 @@ def run_step(
 def _test(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     spec = _given(task.spec, "spec")
 
+    secret = mounted_source_secret(sis, spec.secret())
+    ends: list[datetime | None] = []
+    summary = _summary(task, Outcome.TESTED)
+
     def claim() -> None:
         with connect(MountedSecret(database, _database_secret(task)).need(STAGE_URL_KEY)) as conn:
             _claim(conn, task)
+            summary.ledger = _ledger(conn)
+            summary.rewound = _told(ledger.rewound(conn, _known(task)))
+            ends.append(expiry.of_logins(conn))
 
     problem = check.problem_of(claim)
-    summary = _summary(task, Outcome.TESTED)
-    with open_for_test(spec, mounted_source_secret(sis, spec.secret()), task.policy) as source:
+    with open_for_test(spec, secret, task.policy) as source:
+        ends.append(expiry.of_secret(secret))
         summary.test = check.look_at(source, problem, check.problem_of(lambda: choices_of(spec)))
+    summary.test.credentials_expire = min((end for end in ends if end), default=None)
     summary.version = summary.test.version
     return summary
 
@@ -91,8 +104,11 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
         if result is None and task.unless_merged and runs.merged_before(conn, name):
             result = AlreadyMerged()
         if result is None:
+            behind = ledger.rewound(conn, _known(task))
             try:
-                result = _undo(conn, name, task) if name.mode == Mode.UNDO else _pull(conn, name, task, sis)
+                result = (
+                    _undo(conn, name, task, behind) if name.mode == Mode.UNDO else _pull(conn, name, task, sis, behind)
+                )
             except AlreadyStagedError:
                 result = answer_before(conn, name, task.limits)
         version = runs.data_version(conn)
@@ -109,7 +125,9 @@ def _stage(task: WorkerTask, sis: Path, database: Path) -> WorkerSummary:
     return summary
 
 
-def _pull(conn: psycopg.Connection, name: RunName, task: WorkerTask, sis: Path) -> Staged:
+def _pull(
+    conn: psycopg.Connection, name: RunName, task: WorkerTask, sis: Path, behind: ledger.Rewound | None
+) -> Staged:
     spec = _given(task.spec, "spec")
     runs.set_retention(conn, spec.retention.remove_after_days, spec.retention.history_days)
     return stage_connection(
@@ -122,26 +140,31 @@ def _pull(conn: psycopg.Connection, name: RunName, task: WorkerTask, sis: Path) 
         limits=task.limits,
         progress=ProgressLines(),
         upload=task.sync.upload if task.sync else None,
+        rewound=behind,
     )
 
 
-def _undo(conn: psycopg.Connection, name: RunName, task: WorkerTask) -> Staged:
+def _undo(conn: psycopg.Connection, name: RunName, task: WorkerTask, behind: ledger.Rewound | None) -> Staged:
     sync = _given(task.sync, "sync")
     undone = undo.find(conn, name.namespace, _given(sync.undoes, "undoes"))
-    return stage_undo(conn, name, undone, attempt=task.attempt, limits=task.limits, overwrite=sync.overwrite)
+    return stage_undo(
+        conn, name, undone, attempt=task.attempt, limits=task.limits, overwrite=sync.overwrite, rewound=behind
+    )
 
 
 def _merge(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
     order = _given(task.order, "order")
     approval = {"digest": order.digest, "by": order.by, "via": order.via, "at": order.at.isoformat()}
+    approval |= {"note": order.note} if order.note else {}
     with connect(MountedSecret(database, _database_secret(task)).need(MERGE_URL_KEY)) as conn:
-        result = merge(
-            conn, run_name(task).run, order.digest, with_limits(conn, run_name(task).run, approval, task.limits)
-        )
+        run = run_name(task).run
+        result = merge(conn, run, order.digest, with_limits(conn, run, approval, task.limits), _known(task))
+        holds = _ledger(conn)
     summary = _summary(task, Outcome.PLAN_CHANGED if isinstance(result, PlanChanged) else Outcome.MERGED)
     summary.plan = plan_summary(result.plan, beyond(result.plan, task.limits))
     summary.issues = issue_counts(result.plan)
     summary.data_version = result.plan.base_version if isinstance(result, PlanChanged) else result.data_version
+    summary.ledger = holds
     return summary
 
 
@@ -151,16 +174,51 @@ def _discard(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
     return _summary(task, Outcome.MERGED if state == "Merged" else Outcome.DISCARDED)
 
 
+def _purge(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
+    connection = task.connection
+    with connect(MountedSecret(database, _database_secret(task)).need(MERGE_URL_KEY)) as conn:
+        # The Secret of another district must not cost that one its rows.
+        if runs.session_tenant(conn) != task.tenant:
+            raise StoreError("TenantMismatch", "The database login belongs to another tenant.", "Correct the Secret.")
+        done = purge(conn, task.cluster, connection.namespace, connection.name, connection.uid)
+    summary = _summary(task, Outcome.PURGED)
+    summary.purge = PurgeReport(receipt=str(done.receipt), rows=done.rows)
+    return summary
+
+
 _STEPS: dict[Step, Callable[[WorkerTask, Path, Path], WorkerSummary]] = {
     Step.TEST: _test,
     Step.STAGE: _stage,
     Step.MERGE: _merge,
     Step.DISCARD: _discard,
+    Step.PURGE: _purge,
 }
 
 
 def _claim(conn: psycopg.Connection, task: WorkerTask) -> None:
     runs.claim(conn, task.tenant, task.cluster, task.connection.namespace, task.connection.name)
+
+
+def _known(task: WorkerTask) -> ledger.Ledger | None:
+    """What the operator knows of the database. What it knows in another form than ours it does not know."""
+    if task.known is None:
+        return None
+    try:
+        run = UUID(task.known.run) if task.known.run else None
+        return ledger.Ledger(UUID(task.known.database), task.known.data_version, run)
+    except ValueError:
+        return None
+
+
+def _ledger(conn: psycopg.Connection) -> Ledger:
+    holds = ledger.found(conn)
+    return Ledger(
+        database=str(holds.database), data_version=holds.data_version, run=str(holds.run) if holds.run else None
+    )
+
+
+def _told(behind: ledger.Rewound | None) -> Rewound | None:
+    return Rewound(known=behind.known, found=behind.found) if behind else None
 
 
 def run_name(task: WorkerTask) -> RunName:
@@ -206,6 +264,7 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
         complete=plan.complete,
         incomplete_reason=plan.incomplete_reason,
         first=plan.first,
+        rewound=Rewound.from_dict(plan.rewound) if plan.rewound else None,
         checks=_check_totals(plan),
         field_changes=[
             FieldChanges(entity=each.entity, field=each.field, changed=each.changed, emptied=each.emptied)

@@ -6,6 +6,7 @@ import psycopg
 
 from roster_operator.api.limits import Limits
 from roster_operator.store import undo
+from roster_operator.store.ledger import Rewound
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.stage import Stage
 
@@ -13,7 +14,14 @@ from .stage import Filled, Staged, planned
 
 
 def stage_undo(
-    conn: psycopg.Connection, name: RunName, undone: Run, *, attempt: int, limits: Limits, overwrite: bool
+    conn: psycopg.Connection,
+    name: RunName,
+    undone: Run,
+    *,
+    attempt: int,
+    limits: Limits,
+    overwrite: bool,
+    rewound: Rewound | None = None,
 ) -> Staged:
     """Stage what takes back a merged run, and plan it. conn: the stage login.
 
@@ -23,4 +31,4 @@ def stage_undo(
     def turn_round(opened: Stage) -> Filled:
         return Filled(undo.stage(conn, opened, undone, overwrite=overwrite))
 
-    return planned(conn, name, attempt, limits, turn_round)
+    return planned(conn, name, attempt, limits, turn_round, rewound)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from . import zips
+from .causes import fatal, roots_first
 from .encodings import Text, look
 from .faults import BundleError, Finding
 from .headers import Layout, read_header
@@ -46,8 +47,8 @@ class File:
 class Bundle:
     """A context manager. file: a zip (its path, or a seekable file, which stays open) or a folder's path.
 
-    Making one raises BundleError for a container that cannot be trusted. Everything else is in `findings`, in the
-    order manifest, files, headers; `files` holds what can be read of the tables that the manifest offers.
+    Making one raises BundleError for a container that cannot be trusted: nothing in it is looked at then. Everything
+    else is in `findings`, roots first; `files` holds what can be read of the tables that the manifest offers.
     """
 
     def __init__(self, file: BinaryIO | Path, *, max_bytes: int = MAX_BYTES) -> None:
@@ -57,6 +58,7 @@ class Bundle:
         self._left = max_bytes
         self._opened: BinaryIO | None = None
         self._pieces: dict[str, Callable[[], Iterator[bytes]]] = {}
+        self._encodings: dict[str, str] = {}
         try:
             if isinstance(file, Path) and file.is_dir():
                 self._folder(file)
@@ -64,7 +66,11 @@ class Bundle:
                 self._zip(self._open(file) if isinstance(file, Path) else file)
             self.manifest = self._manifest()
             self.findings += self.manifest.findings
-            self._tables(self.manifest.version)
+            if self.manifest.told:
+                self._tables(self.manifest.version)
+            else:
+                self._guessed()
+            self.findings = roots_first(self.findings)
         except BaseException:
             self.close()
             raise
@@ -84,7 +90,7 @@ class Bundle:
 
     @property
     def version(self) -> Version:
-        """The version of the files; it means nothing when a finding says that the manifest does not tell."""
+        """The version of the files; it means nothing where the manifest does not tell."""
         return self.manifest.version
 
     def rows(self, file: File) -> Iterator[Rows]:
@@ -97,6 +103,17 @@ class Bundle:
             yield Rows(first.rows[1:], first.lines[1:], first.long, first.blank)
         yield from slices
 
+    def fatal(self) -> list[Finding]:
+        """Everything for which the bundle is refused, roots first. Reads every file to its end."""
+        found = list(self.findings)
+        for name, encoding in self._encodings.items():
+            try:
+                for _ in read(self._pieces[name](), encoding, f"{name}.csv"):
+                    pass
+            except BundleError as error:
+                found.append(error.finding)
+        return fatal(found)
+
     def _open(self, path: Path) -> BinaryIO:
         try:
             self._opened = path.open("rb")
@@ -105,16 +122,25 @@ class Bundle:
         return self._opened
 
     def _zip(self, file: BinaryIO) -> None:
+        refused: list[Finding] = []
         for entry in zips.entries(file):
-            folder, _, name = entry.name.rpartition("/")
-            if self._takes(folder, name):
-                shown = f"{FILES[name.lower()]}.csv"
-                self._add(name, lambda entry=entry, shown=shown: zips.contents(file, entry, shown))
-                if entry.size > self._left:
-                    raise BundleError(Finding("BundleTooLarge"))
-                self._left -= entry.size
-            elif entry.size and next(zips.contents(file, entry, ""), b"")[:4] == b"PK\x03\x04":
-                raise BundleError(Finding("NestedArchive"))
+            try:
+                self._entry(file, entry)
+            except BundleError as error:
+                refused.append(error.finding)
+        if refused:
+            raise BundleError(*fatal(refused))
+
+    def _entry(self, file: BinaryIO, entry: zips.Entry) -> None:
+        folder, _, name = entry.name.rpartition("/")
+        if self._takes(folder, name):
+            shown = f"{FILES[name.lower()]}.csv"
+            self._add(name, lambda: zips.contents(file, entry, shown))
+            if entry.size > self._left:
+                raise BundleError(Finding("BundleTooLarge"))
+            self._left -= entry.size
+        elif entry.size and next(zips.contents(file, entry, ""), b"")[:4] == b"PK\x03\x04":
+            raise BundleError(Finding("NestedArchive"))
 
     def _folder(self, folder: Path) -> None:
         inside = [folder] if any(folder.glob("*.[cC][sS][vV]")) else sorted(p for p in folder.iterdir() if p.is_dir())
@@ -154,34 +180,62 @@ class Bundle:
     def _manifest(self) -> Manifest:
         if MANIFEST not in self._pieces:
             return Manifest(findings=[Finding("ManifestMissing", "manifest.csv")])
-        shown = "manifest.csv"
+        try:
+            return read_manifest(self._properties("manifest.csv"), self._pieces.keys() - {MANIFEST})
+        except BundleError as error:
+            return Manifest(findings=[error.finding])
+
+    def _properties(self, shown: str) -> list[tuple[int, list[str]]]:
         text = look(self._pieces[MANIFEST](), shown)
         if text.size > _MAX_MANIFEST:
             raise BundleError(Finding("BundleTooLarge", shown))
-        rows = [
+        return [
             (line, row)
             for part in read(self._pieces[MANIFEST](), text.encoding, shown)
             for line, row in zip(part.lines, part.rows, strict=True)
         ]
-        return read_manifest(rows, self._pieces.keys() - {MANIFEST})
 
     def _tables(self, version: Version) -> None:
         for name, mode in self.manifest.modes.items():
-            table, pieces = TABLES[version][name], self._pieces[name]
-            try:
-                text = look(pieces(), table.file)
-                begin = next(read(pieces(), text.encoding, table.file), None)
-            except BundleError as error:
-                self.findings.append(error.finding)
+            table = TABLES[version][name]
+            found = self._begin(table.file, name)
+            if found is None:
                 continue
-            self.findings += [Finding(code, table.file) for code in text.odd]
-            if begin is None or not begin.rows:
-                self.findings.append(Finding("FileEmpty", table.file))
-                continue
+            text, begin = found
             layout = read_header(table, version, begin.rows[0], begin.lines[0])
             self.findings += layout.findings
             if layout.usable:
                 self.files[name] = File(mode, text, layout)
+
+    def _guessed(self) -> None:
+        """Without a version: what is wrong with the files whichever it be."""
+        for name in TABLES["1.2"]:
+            found = self._begin(f"{name}.csv", name) if name in self._pieces else None
+            if found is None:
+                continue
+            _, begin = found
+            each = [
+                [one for one in read_header(tables[name], version, begin.rows[0], begin.lines[0]).findings
+                 if one.fault.severity == "error"]
+                for version, tables in TABLES.items() if name in tables
+            ]  # fmt: skip
+            self.findings += min(each, key=len)
+
+    def _begin(self, shown: str, name: str) -> tuple[Text, Rows] | None:
+        """What a look at the whole file says, and its first rows; None where it cannot be read."""
+        pieces = self._pieces[name]
+        try:
+            text = look(pieces(), shown)
+            begin = next(read(pieces(), text.encoding, shown), None)
+        except BundleError as error:
+            self.findings.append(error.finding)
+            return None
+        self._encodings[name] = text.encoding
+        self.findings += [Finding(code, shown) for code in text.odd]
+        if begin is None or not begin.rows:
+            self.findings.append(Finding("FileEmpty", shown))
+            return None
+        return text, begin
 
 
 def _plain(path: Path) -> Iterator[bytes]:

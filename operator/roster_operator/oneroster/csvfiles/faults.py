@@ -3,6 +3,7 @@
 A code is stable: it stands in reports that people keep. No text here, and no finding, holds a value of the data.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,13 +30,15 @@ class Fault:
 @dataclass(frozen=True)
 class Finding:
     """One fault at its place. line counts from 1; 0 is the file as a whole. follows: problems that this one causes
-    elsewhere, which are not listed. name: of a file or column as the standard has it, never a cell."""
+    elsewhere, which are not listed. school: the line in orgs.csv of the row's school; 0 where none is known.
+    name: of a file or column as the standard has it, never a cell."""
 
     code: str
     file: str = ""
     line: int = 0
     column: str = ""
     follows: int = 0
+    school: int = 0
 
     @property
     def fault(self) -> Fault:
@@ -60,13 +63,26 @@ class Finding:
         return f"{place}: {self.fault.meaning}{follow}" if place else f"{self.fault.meaning}{follow}"
 
 
-class BundleError(OneRosterError):
-    """A bundle that cannot be read. `finding` says where and why, more finely than the reason does."""
+# So many of the faults behind the first are named in one sentence.
+_NAMED = 3
 
-    def __init__(self, finding: Finding) -> None:
+
+class BundleError(OneRosterError):
+    """A bundle that cannot be read. `findings`: all that is known of why, the root cause first, which is `finding`."""
+
+    def __init__(self, finding: Finding, *more: Finding) -> None:
         fault = finding.fault
-        super().__init__(fault.reason or Reason.FILE_MALFORMED, finding.sentence, fault.remedy)
+        super().__init__(fault.reason or Reason.FILE_MALFORMED, finding.sentence + _further(more), fault.remedy)
         self.finding = finding
+        self.findings = (finding, *more)
+
+
+def _further(more: Sequence[Finding]) -> str:
+    if not more:
+        return ""
+    kinds = list(dict.fromkeys(f"{each.code} ({each.file})" if each.file else each.code for each in more))
+    among = ", among them" if len(kinds) > _NAMED else ":"
+    return f" And {len(more):,} more{among} {', '.join(kinds[:_NAMED])}. `roster validate` shows each."
 
 
 _SEND_AGAIN = "Have the bundle written and sent again."
@@ -177,8 +193,8 @@ _MANIFEST = [
     Fault(
         "RolesInDelta",
         "info",
-        "In a delta a person's roles are those that roles.csv shows.",
-        "Have the export give all roles of each person who changed.",
+        "In a delta, roles that roles.csv does not show stay as merged.",
+        "Have the export give all roles of each person whose roles changed.",
         standard=False,
     ),
 ]
@@ -280,7 +296,7 @@ _ROW = [
         ("SubjectsDiffer", "There are as many subjectCodes as subjects in the standard, and not here."),
     ),
     *_warnings(
-        "Look at the text: it may be made to deceive, or pasted from elsewhere.",
+        "Look at the text: it may be made to deceive, or pasted from elsewhere. docs/how-to/deceptive-text.md helps.",
         ("InvisibleCharacters", "The file has text with characters that cannot be seen or that turn its direction."),
         ("BidiControl", "A name, id or address holds characters that turn the direction of the text."),
         ("ZeroWidth", "A name, id or address holds characters that cannot be seen."),

@@ -31,6 +31,7 @@ class Kept:
         self._columns: dict[str, array[int]] = {}
         self._starts: list[int] = []
         self._lines: list[Sequence[int]] = []
+        self._all: Numbers | None = None
         # Rows that are to be deleted: they count for nothing.
         self.gone: list[int] = []
         # Lists of references: (row, hash) pairs, by column.
@@ -89,6 +90,9 @@ class Kept:
         at = bisect_right(self._starts, row) - 1
         return self._lines[at][row - self._starts[at]]
 
-    def lines(self, rows: Numbers, limit: int) -> list[int]:
-        """The lines of the first of these rows."""
-        return [self.line(row) for row in rows[:limit].tolist()]
+    def all_lines(self) -> Numbers:
+        """The line on which each row begins. Asked when all rows are there."""
+        if self._all is None:
+            parts = [np.array(part, dtype=np.int64) for part in self._lines]
+            self._all = np.concatenate(parts) if parts else NONE
+        return self._all

@@ -17,9 +17,10 @@ _PROPERTIES = {name.lower(): name for name in (*_OTHER, *(f"file.{table}" for ta
 
 @dataclass
 class Manifest:
-    """version: meaningless where a finding says that it is not known. modes: of the tables that are read, bulk or
-    delta. missing: tables that are promised and not there."""
+    """told: whether it can be read and names a version; else version means nothing, and modes is empty. modes: of the
+    tables that are read, bulk or delta. missing: tables that are promised and not there."""
 
+    told: bool = False
     version: Version = "1.1"
     modes: dict[str, str] = field(default_factory=dict[str, str])
     missing: list[str] = field(default_factory=list[str])
@@ -29,15 +30,12 @@ class Manifest:
         """Adds a finding."""
         self.findings.append(Finding(code, file, line))
 
-    def has(self, *codes: str) -> bool:
-        """Whether there is a finding of one of these codes."""
-        return any(finding.code in codes for finding in self.findings)
-
 
 def read_manifest(rows: Iterable[tuple[int, list[str]]], present: Collection[str]) -> Manifest:
     """Pure. rows: (line, cells), the header too. present: the tables whose files are there."""
     manifest = Manifest()
     values: dict[str, tuple[int, str]] = {}
+    whole = True
     for number, (line, row) in enumerate(rows):
         name = row[0].strip().strip("\ufeff")
         if number == 0 and name.lower().replace(" ", "") == "propertyname":
@@ -48,21 +46,39 @@ def read_manifest(rows: Iterable[tuple[int, list[str]]], present: Collection[str
             manifest.note("ManifestHeader", line=line)
         if number > _MAX_PROPERTIES or len(row) < 2 or any(cell.strip() for cell in row[2:]):
             manifest.note("ManifestMalformed", line=line)
-            return manifest
+            whole = False
+            break
         _property(manifest, values, name, row[1].strip(), line)
-    if not values:
+    if whole and not values:
         manifest.note("ManifestMalformed")
         return manifest
     line, version = values.get("manifest.version", (0, ""))
-    if version not in ("1.0", "1"):
+    if version not in ("1.0", "1") and (whole or line):
         manifest.note("ManifestVersionUnknown", line=line)
     line, version = values.get("oneroster.version", (0, ""))
-    if version not in _VERSIONS:
+    if version not in _VERSIONS and (whole or line):
         manifest.note("OneRosterVersionUnknown", line=line)
+    if not whole or version not in _VERSIONS:
+        _promised(manifest, values, present, whole=whole)
         return manifest
-    manifest.version = _VERSIONS[version]
+    manifest.told, manifest.version = True, _VERSIONS[version]
     _modes(manifest, manifest.version, values, present)
     return manifest
+
+
+def _promised(
+    manifest: Manifest, values: Mapping[str, tuple[int, str]], present: Collection[str], *, whole: bool
+) -> None:
+    """What can be said of the files without a version: nothing that may follow from what is wrong already."""
+    for table in TABLES["1.2"]:
+        line, value = values.get(f"file.{table}", (0, ""))
+        if value and value.lower() not in _MODES:
+            manifest.note("ManifestModeUnknown", line=line)
+        elif value.lower() in ("bulk", "delta") and table not in present:
+            manifest.note("FileMissing", f"{table}.csv")
+            manifest.missing.append(table)
+        elif not value and table in present and whole:
+            manifest.note("ManifestModeMissing", f"{table}.csv")
 
 
 def _property(manifest: Manifest, values: dict[str, tuple[int, str]], name: str, value: str, line: int) -> None:
@@ -123,7 +139,8 @@ def _modes(
 def _roles(manifest: Manifest) -> None:
     users, roles = manifest.modes["users"], manifest.modes.get("roles")
     if roles is None:
-        manifest.note("RolesMissing", "roles.csv")
+        # Users of a delta may have changed without their roles.
+        manifest.note("RolesInDelta" if users == "delta" else "RolesMissing", "roles.csv")
     elif (users, roles) == ("bulk", "delta"):
         manifest.note("RolesModeDiffers", "roles.csv")
     elif (users, roles) == ("delta", "bulk"):

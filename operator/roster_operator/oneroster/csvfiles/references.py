@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from .faults import Finding
 from .kept import NONE, Hashes, Kept
-from .report import KEPT, Report
+from .report import Report
 from .tables import Column, Kind, Table
 
 # What may make references into a file dangle, from the gravest on.
@@ -66,7 +67,7 @@ class References:
         if column.target not in self._whole:
             if target not in self._unchecked:
                 self._unchecked.add(target)
-                self._report.add_all("ReferencesNotChecked", target, [0], 1)
+                self._report.add(Finding("ReferencesNotChecked", target))
             return
         there = known(self.ids(column.target), hashes)
         if there.all():
@@ -123,7 +124,7 @@ def _twice(report: Report, table: Table, kept: Kept) -> None:
 def tell(report: Report, code: str, table: Table, kept: Kept, rows: Hashes, column: str = "") -> None:
     """Findings about rows of a file."""
     if len(rows):
-        report.add_all(code, table.file, kept.lines(rows, KEPT), len(rows), column)
+        report.add_all(code, table.file, kept.all_lines()[rows], column)
 
 
 def circles(report: Report, table: Table, kept: Kept) -> None:

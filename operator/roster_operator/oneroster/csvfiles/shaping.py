@@ -14,6 +14,7 @@ from roster_operator.oneroster.decode import Decoder
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.expected import Needs
 from roster_operator.oneroster.problems import Decoded, Problem
+from roster_operator.oneroster.rolechanges import ALONE, SOME, UNSHOWN
 from roster_operator.oneroster.source import Raw, Version
 
 from .cells import date_cell, items, user_ids
@@ -68,22 +69,24 @@ class CsvDecoder:
 class Shaper:
     """Writes the rows of one file. bulk: an empty status means active; in a delta it is an error."""
 
-    def __init__(self, layout: Layout, *, bulk: bool) -> None:
+    def __init__(self, layout: Layout, *, bulk: bool, some_roles: bool = False) -> None:
+        """some_roles: those that a row of users gets are not all that the person has."""
         self._layout = layout
-        self._bulk = bulk
+        self._some_roles = some_roles
+        self.bulk = bulk
         self._plan = _plan(layout)
         self._password = layout.at.get("password")
         # What the file has beyond what is kept.
         self.passwords = self.filled = False
 
-    def row(self, row: list[str], roles: Sequence[msgspec.Raw] | None = None) -> bytes:
+    def row(self, row: list[str], roles: Sequence[bytes] | None = None) -> bytes:
         """The bytes of one row. roles: from another file, where the version has them there."""
         layout = self._layout
         marks: Marks = []
         if len(row) != layout.width:
             _fit(row, layout, marks)
         fields = self.fields(row, marks)
-        if self._bulk:
+        if self.bulk:
             if "status" in fields or "dateLastModified" in fields:
                 self.filled = True
             fields.setdefault("status", "active")
@@ -94,7 +97,11 @@ class Shaper:
             if "dateLastModified" not in fields:
                 marks.append(("MissingExpected", _WARNING, "dateLastModified"))
         if roles is not None:
-            fields["roles"] = roles
+            fields["roles"] = _read(roles, marks)
+            if self._some_roles:
+                marks.append((SOME if roles else UNSHOWN, _WARNING, None))
+                if not roles:
+                    fields["role"] = _STANDS_FOR_NOTHING["role"]
         data = _encode(fields)
         return b"!" + _encode(marks) + b"\n" + data if marks else data
 
@@ -127,8 +134,33 @@ def _fit(row: list[str], layout: Layout, marks: Marks) -> None:
         del row[width:]
 
 
-def role(shaper: Shaper, layout: Layout, row: list[str]) -> tuple[str, bytes] | None:
-    """A row of roles.csv: whose it is, and the role as REST has it. None for one that is to be deleted.
+_STANDS_FOR_NOTHING: dict[str, Any] = {
+    "status": "active", "enabledUser": "true", "givenName": "-", "familyName": "-", "username": "-", "role": "student",
+}  # fmt: skip
+
+
+def roles_alone(sourced_id: str, roles: Sequence[bytes]) -> bytes:
+    """A user of whom only roles are shown. Everything else of the record stands for nothing."""
+    marks: Marks = [(ALONE, _WARNING, None), (SOME if roles else UNSHOWN, _WARNING, None)]
+    fields = {"sourcedId": sourced_id} | _STANDS_FOR_NOTHING | {"roles": _read(roles, marks)}
+    return b"!" + _encode(marks) + b"\n" + _encode(fields)
+
+
+def _read(roles: Sequence[bytes], marks: Marks) -> list[msgspec.Raw]:
+    """The roles as JSON; what is odd about their rows goes to the marks."""
+    found: list[msgspec.Raw] = []
+    for each in roles:
+        data = each
+        if each[:1] == b"!":
+            head, _, data = each.partition(b"\n")
+            marks += [(code, severity, field) for code, severity, field in msgspec.json.decode(head[1:])]
+        found.append(msgspec.Raw(data))
+    return found
+
+
+def role(shaper: Shaper, layout: Layout, row: list[str], *, gone: bool = False) -> tuple[str, bytes] | None:
+    """A row of roles.csv: whose it is, and the role as REST has it, with marks like a user's own. None for one that is
+    to be deleted, or with `gone` for every other.
 
     A role that cannot be read makes its user unreadable: without it, the user would lose it.
     """
@@ -136,15 +168,18 @@ def role(shaper: Shaper, layout: Layout, row: list[str]) -> tuple[str, bytes] | 
     if len(row) != layout.width:
         _fit(row, layout, marks)
     fields = shaper.fields(row, marks)
-    if str(fields.get("status", "")).strip().lower() in ("tobedeleted", "inactive"):
+    if (str(fields.get("status", "")).strip().lower() in ("tobedeleted", "inactive")) is not gone:
         return None
+    if not shaper.bulk and "status" not in fields:
+        marks.append(("MissingRequired", _ERROR, "status"))
     user = fields.get("user", {}).get("sourcedId", "")
     kept = {name: fields[name] for name in ("role", "roleType", "org", "beginDate", "endDate") if name in fields}
     if "userProfile" in fields:
         kept["userProfile"] = fields["userProfile"]["sourcedId"]
-    if any(severity == _ERROR for _, severity, _ in marks):
-        kept["role"] = None
-    return user, _encode(kept)
+    if not marks:
+        return user, _encode(kept)
+    told = [(code, severity, f"roles.{field}" if field else "roles") for code, severity, field in marks]
+    return user, b"!" + _encode(told) + b"\n" + _encode(kept)
 
 
 def _plan(layout: Layout) -> list[tuple[int, str, _Write | None]]:

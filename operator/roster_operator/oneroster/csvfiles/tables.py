@@ -265,6 +265,7 @@ ALIASES: dict[str, str] = {
     "preferredfirstname": "preferredGivenName",
     "preferredlastname": "preferredFamilyName",
     "userid": "userIds",
+    "usersourcedid": "sourcedId",
     "agents": "agentSourcedIds",
     "schoolyearid": "schoolYearSourcedId",
 }

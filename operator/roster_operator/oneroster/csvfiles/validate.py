@@ -4,31 +4,37 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .bundle import MAX_BYTES, Bundle
+from .causes import roots_first
 from .columns import FileCheck
 from .faults import BundleError, Finding
 from .kept import Kept
 from .references import References
 from .report import Report
 from .sanity import Sanity
+from .schools import Schools
 from .tables import TABLES
 
 
 def validate(file: BinaryIO | Path, *, max_bytes: int = MAX_BYTES) -> Report:
     """Reads a whole bundle, in memory that grows by some dozen bytes a row. Raises nothing for what is in it."""
-    report = Report(file.name if isinstance(file, Path) else "bundle")
+    report = Report(file.resolve().name if isinstance(file, Path) else "bundle")
     try:
         with Bundle(file, max_bytes=max_bytes) as bundle:
             _read(bundle, report)
     except BundleError as error:
-        report.add(error.finding)
+        for finding in error.findings:
+            report.add(finding)
+    report.findings = roots_first(report.findings)
     return report
 
 
 def _read(bundle: Bundle, report: Report) -> None:
+    if not bundle.manifest.told:
+        for finding in dict.fromkeys((*bundle.fatal(), *bundle.findings)):
+            report.add(finding)
+        return
     for finding in bundle.findings:
         report.add(finding)
-    if bundle.manifest.has("ManifestMissing", "ManifestMalformed", "OneRosterVersionUnknown"):
-        return
     report.version = bundle.version
     tables = TABLES[bundle.version]
     kept: dict[str, Kept] = {}
@@ -60,3 +66,4 @@ def _read(bundle: Bundle, report: Report) -> None:
     for name in kept:
         references.check(tables[name])
     Sanity(report, tables, {name: kept[name] for name in whole}).check()
+    report.count_schools(Schools(kept))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from .causes import fatal
 from .faults import BundleError, Finding
 
 MAX_ENTRIES = 64
@@ -46,7 +47,15 @@ def entries(file: BinaryIO) -> list[Entry]:
         raise BundleError(Finding("NotAZip")) from None
     if len(infos) > MAX_ENTRIES:
         raise BundleError(Finding("TooManyEntries"))
-    found = [_entry(file, info, directory) for info in infos]
+    found: list[tuple[int, Entry]] = []
+    refused: list[Finding] = []
+    for info in infos:
+        try:
+            found.append(_entry(file, info, directory))
+        except BundleError as error:
+            refused.append(error.finding)
+    if refused:
+        raise BundleError(*fatal(refused))
     end = 0
     for begin, entry in sorted(found, key=lambda pair: pair[0]):
         if begin < end:
