@@ -16,6 +16,19 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{- define "roster.consoleSelector" -}}
+app.kubernetes.io/name: {{ include "roster.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: console
+{{- end -}}
+
+{{- define "roster.consoleLabels" -}}
+{{ include "roster.consoleSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
 {{/* Never managed-by=roster-operator: by that label the operator knows its Jobs. */}}
 {{- define "roster.labels" -}}
 {{ include "roster.selector" . }}
@@ -133,3 +146,61 @@ spec:
 {{- toJson . -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The mail server, for each container that sends mail: its variables, its mounts, and the pod's volumes. */}}
+{{- define "roster.mailEnvironment" -}}
+{{- with .Values.mail }}{{- if .host }}
+- name: ROSTER_SMTP_HOST
+  value: {{ .host | quote }}
+- name: ROSTER_SMTP_PORT
+  value: {{ .port | default "" | toString | quote }}
+- name: ROSTER_SMTP_SECURITY
+  value: {{ .security | quote }}
+- name: ROSTER_SMTP_FROM
+  value: {{ required "mail.from: the sender's address is needed with mail.host" .from | quote }}
+- name: ROSTER_SMTP_FROM_NAME
+  value: {{ .fromName | quote }}
+{{- if .secretName }}
+- name: ROSTER_SMTP_USER_FILE
+  value: /etc/roster/mail/user
+- name: ROSTER_SMTP_PASSWORD_FILE
+  value: /etc/roster/mail/password
+{{- end }}
+{{- if .caConfigMap }}
+- name: ROSTER_SMTP_CA_FILE
+  value: /etc/roster/mail-ca/ca.crt
+{{- end }}
+{{- end }}{{- end }}
+{{- end }}
+
+{{- define "roster.mailMounts" -}}
+{{- with .Values.mail }}{{- if .host }}
+{{- if .secretName }}
+- {name: mail, mountPath: /etc/roster/mail, readOnly: true}
+{{- end }}
+{{- if .caConfigMap }}
+- {name: mail-ca, mountPath: /etc/roster/mail-ca, readOnly: true}
+{{- end }}
+{{- end }}{{- end }}
+{{- end }}
+
+{{- define "roster.mailVolumes" -}}
+{{- with .Values.mail }}{{- if .host }}
+{{- if .secretName }}
+- name: mail
+  secret:
+    secretName: {{ .secretName }}
+    defaultMode: 0440
+    items:
+      - {key: user, path: user}
+      - {key: password, path: password}
+{{- end }}
+{{- if .caConfigMap }}
+- name: mail-ca
+  configMap:
+    name: {{ .caConfigMap }}
+    items:
+      - {key: ca.crt, path: ca.crt}
+{{- end }}
+{{- end }}{{- end }}
+{{- end }}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from .automatic import AutomaticStatus, AutomaticSync
+from .job_template import JobTemplate
 from .limits import Limits
 from .model import Digest, Duration, Model, Observed
+from .notices import Notified, Notify
 from .retention import Retention
 from .scope import FieldChoice, Role, Scope
 from .sources import ApiSource, CsvSource, Name, SecretUse
@@ -20,6 +23,13 @@ class DatabaseRef(Model):
     """The Secret with the two database logins stage-url and merge-url, as `roster tenant create` prints it."""
 
     name: Name = Field(description="Name of the Secret, in the same namespace.")
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of the district's rows when the connection is deleted."""
+
+    RETAIN = "Retain"
+    PURGE = "Purge"
 
 
 class RosterConnectionSpec(Model):
@@ -60,6 +70,21 @@ class RosterConnectionSpec(Model):
     limits: Limits = Field(default_factory=Limits, description="How much a sync may change before it is held.")
     retention: Retention = Field(
         default_factory=Retention, description="How long data is kept that no sync shows any more."
+    )
+
+    notify: Notify | None = Field(
+        default=None,
+        description="Who is told when a sync waits, is held, failed or merged, when a pause begins or ends, and when "
+        "credentials expire. Counts, reasons and a link: nothing of the data.",
+    )
+    job_template: JobTemplate = Field(
+        default_factory=JobTemplate,
+        description="What this connection's Jobs ask for, above the operator's own setting.",
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default=DeletionPolicy.RETAIN,
+        description="What becomes of the district's rows when this connection is deleted. Retain: they stay. Purge: a "
+        "Job deletes every one of them, merged and staged, with their history; a receipt stays in the database.",
     )
 
     def tenant_of(self, namespace: str, name: str) -> str:
@@ -106,6 +131,16 @@ class TestCheck(Observed):
     count: int | None = Field(default=None, description="Read: records that the source says it has.")
 
 
+class Ledger(Observed):
+    """What the database held of the tenant when it was last asked: it can only grow, or it was put back."""
+
+    database: Annotated[str, Field(max_length=36)] = Field(description="The database's identity.")
+    data_version: int = Field(description="The tenant's number of merges and of changes by hand.")
+    run: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="The uid of the RosterSync that was merged last."
+    )
+
+
 class PendingPlan(Observed):
     """The plan that waits for a person."""
 
@@ -115,6 +150,13 @@ class PendingPlan(Observed):
         default="", description="The digest's beginning, for tables."
     )
     summary: Annotated[str, Field(max_length=256)] = ""
+
+
+class PurgeStatus(Observed):
+    """The purge of a connection that is being deleted."""
+
+    job: Annotated[str, Field(max_length=63)]
+    attempt: int
 
 
 class RosterConnectionStatus(Observed):
@@ -136,6 +178,10 @@ class RosterConnectionStatus(Observed):
     certificate_expires: datetime | None = Field(
         default=None, description="When the first of the server's certificates ends."
     )
+    credentials_expire: datetime | None = Field(
+        default=None,
+        description="When the first of the credentials ends, as the Secret, the token or PostgreSQL says.",
+    )
     clock_skew_seconds: int | None = Field(
         default=None, description="By how much the server's clock is ahead of ours; less than 0: behind."
     )
@@ -155,8 +201,19 @@ class RosterConnectionStatus(Observed):
         default=None,
         description="When an undo was merged last. Until a pull from after it is merged, no policy approves a sync.",
     )
+    ledger: Ledger | None = Field(
+        default=None, description="What the database was last known to hold. Every step compares."
+    )
+    ledger_time: datetime | None = Field(default=None, description="When that was known.")
+    database_rewound_time: datetime | None = Field(
+        default=None,
+        description="When the database was found to hold less than it had. Gone when a plan that says so was merged, "
+        "or when a later test finds everything in its place.",
+    )
     next_sync: datetime | None = Field(default=None, description="When the next automatic sync is made.")
     automatic: AutomaticStatus | None = None
+    notices: Notified | None = Field(default=None, description="What people were told.")
+    purge: PurgeStatus | None = None
 
     @property
     def undone(self) -> bool:

@@ -12,7 +12,9 @@ APPROVED_BY = f"{GROUP}/approved-by"
 SCHEDULED_AT = f"{GROUP}/scheduled-at"
 TEST_REQUESTED_AT = f"{GROUP}/test-requested-at"
 STAGED_FINALIZER = f"{GROUP}/staged"
+PURGE_FINALIZER = f"{GROUP}/purge"
 APPROVAL_NOTE = f"{GROUP}/approval-note"
+NOTE_LENGTH = 512  # letters of it
 
 
 def kept_in_git(annotations: Mapping[str, str], labels: Mapping[str, str]) -> bool:
@@ -57,6 +59,7 @@ SYNC = Kind(GROUP, API_VERSION, "rostersyncs", "RosterSync")
 JOB = Kind("batch", "v1", "jobs", "Job")
 POD = Kind("", "v1", "pods", "Pod")
 EVENT = Kind("", "v1", "events", "Event")
+SERVICE = Kind("", "v1", "services", "Service")
 SECRET = Kind("", "v1", "secrets", "Secret")
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from .model import Model, Observed
 from .scope import ScopedEntity
@@ -40,7 +40,24 @@ class EntityLimits(Model):
     invalid: EntityLimit | None = Field(default=None, description="In place of limits.invalid.")
 
 
-class SchoolLimits(Model):
+class _WithLimits(Model):
+    """Of a limit that is given in part, the other half is this field's own default, not that of any limit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        whole: dict[str, Any] = dict(given)  # pyright: ignore[reportUnknownArgumentType]
+        for name, field in cls.model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            for key in (name, field.alias or name):
+                if isinstance(default, Limit) and isinstance(whole.get(key), dict):
+                    whole[key] = default.to_dict() | whole[key]
+        return whole
+
+
+class SchoolLimits(_WithLimits):
     """What one school may lose, for users, classes and enrollments each."""
 
     deactivate: Limit = Field(
@@ -56,7 +73,7 @@ class OnExceed(StrEnum):
     HOLD_REMOVALS = "HoldRemovals"
 
 
-class Limits(Model):
+class Limits(_WithLimits):
     """The limits of a connection, or of one sync. Each is about one entity at a time."""
 
     deactivate: Limit = Field(

@@ -10,6 +10,7 @@ import inspect
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from .model import Model
 
@@ -21,6 +22,7 @@ _KEPT = (
     "description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum",
     "minItems", "maxItems", "maxProperties",
 )  # fmt: skip
+_NOTHING: tuple[Any, ...] = (None, [], {})
 
 
 class SchemaError(Exception):
@@ -33,11 +35,19 @@ def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
     `defaults` says whether the models' defaults are written into it: for a spec, where the API server fills them in;
     never for a status, which holds what was seen and nothing else.
     """
-    document = model.model_json_schema(by_alias=True)
+    document = model.model_json_schema(by_alias=True, schema_generator=_WithMadeDefaults)
     walker = _Walker(document.get("$defs", {}), defaults=defaults)
-    schema = walker.convert(document, path="")
-    _fill_model_defaults(model, schema, defaults=defaults)
-    return schema
+    return walker.convert(document, path="")
+
+
+class _WithMadeDefaults(GenerateJsonSchema):
+    """Says the defaults, too, that a function makes."""
+
+    def get_default_value(self, schema: Any) -> Any:
+        if (make := schema.get("default_factory")) is not None and not schema.get("default_factory_takes_data"):
+            value = make()  # pyright: ignore[reportCallIssue]
+            return value.to_dict() if isinstance(value, Model) else value
+        return super().get_default_value(schema)
 
 
 class _Walker:
@@ -71,8 +81,12 @@ class _Walker:
                 pass
             case _:
                 raise SchemaError(f"{path}: {kind} has no place in these resources")
-        if self._defaults and node.get("default") not in (None, [], {}):
+        if self._defaults and node.get("default") not in _NOTHING:
             out["default"] = node["default"]
+            # Whoever gives such an object in part gets the rest as this field has it, not as its class would.
+            for name, value in node["default"].items() if kind == "object" and "properties" in out else ():
+                if value not in _NOTHING:
+                    out["properties"][name]["default"] = value
         return out
 
     def _object(self, node: Schema, out: Schema, path: str) -> None:
@@ -105,18 +119,6 @@ class _Walker:
             raise SchemaError(f"{path}: a choice of types is not structural")
         rest = {key: value for key, value in node.items() if key != "anyOf"}
         return {**self._resolve(choices[0], path), **rest}
-
-
-def _fill_model_defaults(model: type[BaseModel], schema: Schema, *, defaults: bool) -> None:
-    """Defaults that pydantic leaves out of JSON Schema because a function makes them."""
-    if not defaults:
-        return
-    for name, field in model.model_fields.items():
-        if field.default_factory is None:
-            continue
-        value = field.get_default(call_default_factory=True)
-        if isinstance(value, Model):
-            schema["properties"][field.alias or name]["default"] = value.to_dict()
 
 
 def _one_paragraph(text: str) -> str:

@@ -22,6 +22,7 @@ _ParameterValue = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f\x7
 
 
 CLIENT_ID, CLIENT_SECRET, TOKEN = "client-id", "client-secret", "token"
+EXPIRES = "expires"  # optional in either Secret: the day from which its credentials hold no more
 USERNAME, PASSWORD, PRIVATE_KEY, PASSPHRASE = "username", "password", "private-key", "passphrase"
 
 
@@ -107,14 +108,18 @@ class Auth(Model):
     scopes: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]], Field(max_length=16)
     ] = Field(default_factory=list, description="OAuth2: scopes to ask for. Empty: the profile's, else the standard's.")
-    secret_ref: CredentialsRef = Field(description="The Secret that holds the credentials.")
+    secret_ref: CredentialsRef = Field(
+        description="The Secret that holds the credentials. A key expires in it (2027-06-30) has an alert fire in time."
+    )
 
     def secret(self) -> SecretUse:
         """Only the keys that this kind of authentication needs. No profile has Bearer as its default."""
         ref = self.secret_ref
         if self.type is AuthType.BEARER:
-            return SecretUse(ref.name, {TOKEN: ref.token_key})
-        return SecretUse(ref.name, {CLIENT_ID: ref.client_id_key, CLIENT_SECRET: ref.client_secret_key})
+            return SecretUse(ref.name, {TOKEN: ref.token_key, EXPIRES: EXPIRES})
+        return SecretUse(
+            ref.name, {CLIENT_ID: ref.client_id_key, CLIENT_SECRET: ref.client_secret_key, EXPIRES: EXPIRES}
+        )
 
 
 class ApiSource(Model):
@@ -177,6 +182,7 @@ class SftpCredentialsRef(Model):
                 PASSWORD: self.password_key,
                 PRIVATE_KEY: self.private_key_key,
                 PASSPHRASE: self.passphrase_key,
+                EXPIRES: EXPIRES,
             },
         )
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .connection import Condition, DatabaseRef
+from .kinds import NOTE_LENGTH
 from .limits import LimitHit, Limits
 from .model import Digest, Duration, Model, Observed
 from .sources import Name
@@ -206,6 +207,13 @@ class IssueTrend(Observed):
     back: int = Field(default=0, description="Had been fixed, and are there again.")
 
 
+class Rewound(Observed):
+    """The database is older than it was: versions of the tenant's data, as known before and as found."""
+
+    known: int
+    found: int
+
+
 class PlanSummary(Observed):
     """The plan, as counts. `complete` says whether the pull was proved complete; without it nothing is removed."""
 
@@ -221,6 +229,10 @@ class PlanSummary(Observed):
     complete: bool = False
     incomplete_reason: Annotated[str, Field(max_length=256)] | None = None
     first: bool = Field(default=False, description="No sync of this tenant was merged before.")
+    rewound: Rewound | None = Field(
+        default=None,
+        description="The database was put back behind what had been merged. Only approvedPlan approves this plan.",
+    )
     checks: Annotated[dict[str, int], Field(max_length=32)] = Field(
         default_factory=dict[str, int],
         description="What looks wrong in the result, by code (docs/reference/issues.md): warnings that hold nothing.",
@@ -275,6 +287,9 @@ class Approval(Observed):
         None  # from the annotation; unverified until an admission policy holds it
     )
     verified: bool = False
+    note: Annotated[str, Field(max_length=NOTE_LENGTH, pattern=r"^[ -~]*$")] | None = Field(
+        default=None, description="What the approver, or a pipeline, wrote beside it; nobody has verified it."
+    )
 
 
 class Failure(Observed):
@@ -323,3 +338,6 @@ class RosterSyncStatus(Observed):
     job: JobRef | None = None
     times: Times = Field(default_factory=Times)
     data_version: int | None = Field(default=None, description="The tenant's number of merges after this one.")
+    database_id: Annotated[str, Field(max_length=36)] | None = Field(
+        default=None, description="The identity of the database that it was merged into."
+    )

@@ -13,10 +13,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .connection import RosterConnectionSpec, TestCheck
+from .connection import Ledger, RosterConnectionSpec, TestCheck
+from .kinds import NOTE_LENGTH
 from .limits import Limits
 from .model import Model, Observed
-from .sync import Digest, Failure, IssueCount, Mode, PlanSummary
+from .sync import Digest, Failure, IssueCount, Mode, PlanSummary, Rewound
 
 TASK_VARIABLE = "ROSTER_TASK"
 SIS_SECRET_PATH = "/var/run/roster/sis"  # noqa: S105  a path, not a secret
@@ -39,6 +40,7 @@ class Step(StrEnum):
     STAGE = "stage"
     MERGE = "merge"
     DISCARD = "discard"
+    PURGE = "purge"
 
 
 class Subject(Model):
@@ -68,6 +70,7 @@ class MergeOrder(Model):
     by: Annotated[str, Field(max_length=256)] | None = None
     via: Annotated[str, Field(max_length=32)]
     at: datetime
+    note: Annotated[str, Field(max_length=NOTE_LENGTH)] | None = None
 
 
 class Policy(Model):
@@ -89,6 +92,7 @@ class WorkerTask(Model):
     attempt: Annotated[int, Field(ge=1)] = 1  # of the Job; fences a late pod of an earlier one
     limits: Limits = Field(default_factory=Limits)
     order: MergeOrder | None = None  # merge
+    known: Ledger | None = None  # what the database held when it was last asked
     unless_merged: bool = Field(
         default=False,
         description="The sync came with an approval in it: if its name was merged before, say so and pull nothing.",
@@ -106,6 +110,7 @@ class Outcome(StrEnum):
     MERGED = "Merged"
     PLAN_CHANGED = "PlanChanged"  # another merge came between; `plan` is the new one, nothing was merged
     DISCARDED = "Discarded"
+    PURGED = "Purged"
     FAILED = "Failed"
 
 
@@ -126,7 +131,15 @@ class TestReport(Observed):
     failure: Failure | None = None
     server_max_page_size: int | None = None
     certificate_expires: datetime | None = None
+    credentials_expire: datetime | None = None
     clock_skew_seconds: int | None = None
+
+
+class PurgeReport(Observed):
+    """What a purge deleted: rows by table. The receipt names it in the database, where it stays."""
+
+    receipt: Annotated[str, Field(max_length=64)]
+    rows: Annotated[dict[str, int], Field(max_length=64)] = Field(default_factory=dict)
 
 
 class WorkerSummary(Observed):
@@ -137,10 +150,13 @@ class WorkerSummary(Observed):
     attempt: int = 1
     run: Annotated[str, Field(max_length=64)] | None = None
     test: TestReport | None = None
+    purge: PurgeReport | None = None
     plan: PlanSummary | None = None
     issues: Annotated[list[IssueCount], Field(max_length=10)] = Field(default_factory=list[IssueCount])
     failure: Failure | None = None
     data_version: int | None = None
+    ledger: Ledger | None = None  # test, merge: what the database holds
+    rewound: Rewound | None = None  # test: the database is behind what was known
     version: Annotated[str, Field(max_length=16)] | None = None  # OneRoster version spoken
     counts: dict[str, int] = Field(default_factory=dict)  # stage: records received per entity
     seconds: float | None = None

@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
 from roster_operator.api.kinds import CONNECTION, SYNC
+from roster_operator.mail import MailError, MailSettings
+from roster_operator.mail import load as load_mail
 
 from .client import Api, ApiError, ApiUnavailable
 from .connection_reconciler import reconcile_connection
 from .context import Context
 from .events import Recorder
 from .lease import Lease, LeaseLost
+from .line import call_forever
 from .metrics import Metrics
+from .notifier import Notifier
 from .probes import Health, serve
 from .queue import Key, WorkQueue
 from .relist import relist, relist_forever
 from .settings import Settings
+from .silence import Silence
 from .slots import Slots
 from .sync_reconciler import reconcile_sync
 from .view import View
@@ -31,6 +37,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DONE, FAILED, NO_DEFINITIONS, LEASE_LOST = 0, 1, 2, 3
+NOTICES = "Notices"  # the queue's name in metrics
+NOTICE_WORKERS = 4
 API_PATIENCE = 120.0  # seconds in which the API server must have answered once
 
 
@@ -79,9 +87,14 @@ async def _lead(
         return DONE
     metrics.leader.set(1)
     health.leading = True
+
+    def tell(key: Key) -> None:
+        notices.add([Key(NOTICES, key.namespace, key.name)])
+
     context = Context(
-        api, settings, metrics, Recorder(api, settings.identity), Slots(view, settings.max_jobs), view, cluster
+        api, settings, metrics, Recorder(api, settings.identity), Slots(view, settings.max_jobs), view, cluster, tell
     )
+    notices = WorkQueue(Notifier(context, _mail(), settings.console_url).look, metrics)
 
     async def reconcile(key: Key) -> float | None:
         handler = {CONNECTION.kind: reconcile_connection, SYNC.kind: reconcile_sync}[key.kind]
@@ -94,19 +107,31 @@ async def _lead(
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(settings.workers):
                 await stack.enter_async_context(_background(queue.run()))
-            await stack.enter_async_context(_background(relist_forever(api, view, queue, settings)))
-            return await _watch_while_leading(lease, view, queue, settings, stop)
+            for _ in range(NOTICE_WORKERS):
+                await stack.enter_async_context(_background(notices.run()))
+            await stack.enter_async_context(_background(relist_forever(api, view, queue, settings, metrics.silence)))
+            await stack.enter_async_context(_background(call_forever(view, queue, settings.max_jobs)))
+            return await _watch_while_leading(lease, view, queue, settings, stop, metrics.silence)
     finally:
         metrics.leader.set(0)
         health.leading = False
         await lease.release()
 
 
+def _mail() -> MailSettings | MailError | None:
+    """Notices that cannot be sent hold nothing else up."""
+    try:
+        return load_mail(os.environ)
+    except MailError as error:
+        log.error("no notices by mail: %s", error)  # noqa: TRY400
+        return error
+
+
 async def _watch_while_leading(
-    lease: Lease, view: View, queue: WorkQueue, settings: Settings, stop: asyncio.Event
+    lease: Lease, view: View, queue: WorkQueue, settings: Settings, stop: asyncio.Event, silence: Silence
 ) -> int:
     keeping = asyncio.create_task(lease.keep(), name="lease")
-    watching = asyncio.create_task(watch(view, queue, settings), name="kopf")
+    watching = asyncio.create_task(watch(view, queue, settings, silence), name="kopf")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     tasks = (keeping, watching, stopping)
     try:

@@ -7,6 +7,7 @@ The rules, in the order in which they are asked:
    The connection's `approvedPlan` approves the plan with its digest in the same way, and does not hold others up: it
    stays in Git long after its plan was merged.
 2. A plan beyond its limits waits for `approvedPlan`.
+   So does a plan on a database that was put back: whatever was approved before was for another database.
 3. `approved: true` on a plan that another merge changed counts no more: the person saw another plan.
 4. `approved: true` that stood before the plan was published is approval in advance. It counts from a connection's
    second merge on; the first needs eyes.
@@ -29,6 +30,7 @@ class Verdict(StrEnum):
     APPROVED = "Approved"
     WAITS = "WaitingForApproval"
     DIGEST_MISMATCH = "DigestMismatch"
+    DATABASE_REWOUND = "DatabaseRewound"
     BEYOND_LIMITS = "BeyondLimits"
     FIRST_NEEDS_REVIEW = "FirstSyncNeedsReview"
     PLAN_CHANGED = "PlanChanged"
@@ -64,6 +66,8 @@ def judge(
         return Judgement(Verdict.DIGEST_MISMATCH)
     if standing == plan.digest:
         return Judgement(Verdict.APPROVED, "connectionPlan")
+    if plan.rewound is not None:
+        return Judgement(Verdict.DATABASE_REWOUND)
     if plan.limits:
         return Judgement(Verdict.BEYOND_LIMITS)
     if plan.recomputed:

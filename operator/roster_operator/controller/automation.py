@@ -40,6 +40,7 @@ class Automation:
     due: datetime | None = None  # the scheduled time for which one is to be made now
     mode: Mode = Mode.FULL
     wake: datetime | None = None  # when the answer changes by itself
+    late_since: datetime | None = None  # due: when the first sync that is not made yet was to be made
 
 
 def hold_of(spec: RosterConnectionSpec, now: datetime, *, undo: bool = False) -> Hold | None:
@@ -111,7 +112,9 @@ def automation_of(connection: Connection, now: datetime, settings: Settings) -> 
     reason = "Rehearsing" if hold else SCHEDULED
     wake = min((moment for moment in (plan, hold.until if hold else None) if moment), default=None)
     mode = mode_of(connection, due, zone) if due else Mode.FULL
-    return Automation(Wanted(SCHEDULED, True, reason, text), status, plan, due, mode, wake)
+    missed = _coming(connection.spec, zone, done) if due else None
+    late_since = missed + late if missed else None
+    return Automation(Wanted(SCHEDULED, True, reason, text), status, plan, due, mode, wake, late_since)
 
 
 def mode_of(connection: Connection, due: datetime, zone: ZoneInfo) -> Mode:

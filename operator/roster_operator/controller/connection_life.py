@@ -7,7 +7,6 @@ failed. One test runs at a time; one of an older spec is called off.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +16,7 @@ from roster_operator.api.kinds import TEST_REQUESTED_AT
 from .objects import Connection, parse_duration
 from .results import JobKind, JobState
 from .settings import Settings
+from .table import Row, first, row, those_true
 
 
 class Fact(StrEnum):
@@ -44,29 +44,17 @@ class Step(StrEnum):
     START = "create the Job, then write so"
 
 
-@dataclass(frozen=True)
-class Row:
-    """When all these facts hold, take this step."""
-
-    when: frozenset[Fact]
-    step: Step
-
-
-def _row(when: Collection[Fact], step: Step) -> Row:
-    return Row(frozenset(when), step)
-
-
-TABLE = (
-    _row({Fact.DELETING}, Step.NOTHING),  # its Jobs go with it
-    _row({Fact.TESTING, Fact.OF_OLD_SPEC}, Step.CALL_OFF),
-    _row({Fact.TESTING, Fact.ENDED}, Step.CONCLUDE),
-    _row({Fact.TESTING, Fact.GONE}, Step.CALL_OFF),
-    _row({Fact.TESTING, Fact.STUCK}, Step.WAIT),
-    _row({Fact.TESTING, Fact.RUNNING}, Step.WAIT),
-    _row({Fact.DUE, Fact.SUSPENDED}, Step.NOTHING),
-    _row({Fact.DUE, Fact.AT_CAPACITY}, Step.WAIT),
-    _row({Fact.DUE}, Step.START),
-    _row({}, Step.NOTHING),
+TABLE: tuple[Row[Fact, Step], ...] = (
+    row({Fact.DELETING}, Step.NOTHING),  # its Jobs go with it
+    row({Fact.TESTING, Fact.OF_OLD_SPEC}, Step.CALL_OFF),
+    row({Fact.TESTING, Fact.ENDED}, Step.CONCLUDE),
+    row({Fact.TESTING, Fact.GONE}, Step.CALL_OFF),
+    row({Fact.TESTING, Fact.STUCK}, Step.WAIT),
+    row({Fact.TESTING, Fact.RUNNING}, Step.WAIT),
+    row({Fact.DUE, Fact.SUSPENDED}, Step.NOTHING),
+    row({Fact.DUE, Fact.AT_CAPACITY}, Step.WAIT),
+    row({Fact.DUE}, Step.START),
+    row((), Step.NOTHING),
 )
 
 
@@ -86,7 +74,7 @@ class TestSnapshot:
 def decide(snapshot: TestSnapshot) -> Step:
     """The first row whose facts all hold."""
     facts = facts_of(snapshot)
-    return next(row.step for row in TABLE if row.when <= facts)
+    return first(TABLE, facts)
 
 
 def facts_of(snapshot: TestSnapshot) -> frozenset[Fact]:
@@ -105,7 +93,7 @@ def facts_of(snapshot: TestSnapshot) -> frozenset[Fact]:
         Fact.SUSPENDED: connection.spec.suspend,
         Fact.AT_CAPACITY: not snapshot.slot,
     }
-    return frozenset(fact for fact, true in truths.items() if true)
+    return those_true(truths)
 
 
 def requested(connection: Connection) -> str | None:

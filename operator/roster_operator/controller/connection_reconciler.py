@@ -20,8 +20,10 @@ from .connection_status import Observed, next_status
 from .context import Context
 from .events import Happening
 from .jobs import Owner, build, job_name_of_test
+from .known import REWOUND
 from .noted import noted, sentences
 from .objects import Body, Connection
+from .purge_reconciler import reconcile_end
 from .queue import Key
 from .reading import read_job
 from .schedule import zone_of
@@ -44,8 +46,9 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
     if body is None:
         return None
     connection = Connection.of(body)
+    again = await reconcile_end(context, connection)
     if connection.meta.deleting:
-        return None  # its Jobs go with it
+        return again  # its other Jobs go with it
     now = context.api.now()
     job_body = await _job(context, connection)
     job = await read_job(context.api, job_body, JobStep.TEST, now, context.settings) if job_body else None
@@ -71,6 +74,8 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
     await write_status(context.api, CONNECTION, body, connection.status, after)
     for happening in happenings(connection.status, after, step):
         await context.recorder.record(CONNECTION, connection.meta, happening)
+    if connection.spec.notify is not None or after.notices is not None:
+        context.tell(key)
     for name, uid in beyond_history(connection.meta.uid, _syncs(context, key)):
         await context.api.delete(SYNC, key.namespace, name, uid=uid)
     return _look_again(step, after, snapshot, effects, automation)
@@ -119,16 +124,20 @@ async def _start(context: Context, snapshot: TestSnapshot) -> Observed:
         notes[TEST_REQUESTED_AT] = asked
     task = task_of_test(connection, context.cluster, context.settings)
     secret = database_secret(connection, context.settings)
-    manifest = build(task, name, Owner(CONNECTION, connection.meta), secret, context.settings, notes)
+    manifest = build(
+        task, name, Owner(CONNECTION, connection.meta), secret, context.settings, notes, connection.spec.job_template
+    )
+    job = (connection.meta.namespace, name)
+    context.slots.take(job)
     try:
         await context.api.create(JOB, manifest)
     except ApiError as error:
         if error.exists:
             return Observed(job=name)
+        context.slots.give_back(job)
         if error.status not in {403, 422} or error.namespace_ends:
             raise
         return Observed(refusal=plain(error.message, 512))
-    context.slots.take((connection.meta.namespace, name))
     return Observed(job=name)
 
 
@@ -148,7 +157,11 @@ def _look_again(
 
 
 def happenings(before: RosterConnectionStatus, after: RosterConnectionStatus, step: Step) -> Iterator[Happening]:
-    """The Events of a test that was concluded: a changed outcome, and notes that are new."""
+    """The Events of a test that was concluded: a changed outcome, and notes that are new; and of a database that was
+    put back."""
+    behind = find(after.conditions, REWOUND)
+    if behind and not find(before.conditions, REWOUND):
+        yield Happening(REWOUND, behind.message, warning=True)
     was, now = find(before.conditions, "Ready"), find(after.conditions, "Ready")
     if step is not Step.CONCLUDE or now is None:
         return

@@ -10,6 +10,7 @@ from roster_operator.api.connection import Condition, PendingPlan, RosterConnect
 from roster_operator.api.sync import Failure, Mode, Phase
 from roster_operator.api.task import TestReport
 
+from . import known
 from .automation import SCHEDULED, Automation
 from .conditions import Wanted, plain, settle
 from .connection_life import Step, TestSnapshot, next_test
@@ -59,8 +60,24 @@ def next_status(
     if step is not Step.CONCLUDE:
         status.conditions = _until_tested(snapshot, effects)
     _tell_of_syncs(snapshot, status, list(syncs))
+    _tell_of_database(snapshot, status)
     _tell_of_schedule(snapshot, status, effects, automation)
     return status
+
+
+def _tell_of_database(snapshot: TestSnapshot, status: RosterConnectionStatus) -> None:
+    """A condition that stands for as long as the database is behind what was merged. The connection may be used."""
+    status.conditions = [item for item in status.conditions if item.type != known.REWOUND]
+    if status.database_rewound_time is None or status.ledger is None:
+        return
+    connection = snapshot.connection
+    text = (
+        f"The database held version {status.ledger.data_version} of this district's data, and holds less: a backup was "
+        "restored, or a fail-over lost commits. The next sync reads everything and waits for approvedPlan. If this is "
+        "the wrong database, restore the right one and test the connection. See the runbook RosterDatabaseRewound."
+    )
+    wanted = [Wanted(known.REWOUND, True, known.REWOUND, text)]
+    status.conditions += settle(connection.status.conditions, wanted, snapshot.now, connection.meta.generation)
 
 
 def _tell_of_schedule(
@@ -69,6 +86,8 @@ def _tell_of_schedule(
     connection = snapshot.connection
     status.conditions = [item for item in status.conditions if item.type != SCHEDULED]
     status.next_sync = automation.next if automation else None
+    if automation and automation.late_since and not effects.made:
+        status.next_sync = automation.late_since  # still to be made: a time in the past tells that it is late
     status.automatic = automation.status if automation else None
     if automation is None:
         return
@@ -88,6 +107,7 @@ def _conclude(snapshot: TestSnapshot, effects: Observed, status: RosterConnectio
     status.last_test_time = now
     status.last_handled_test_request = effects.handled_request or status.last_handled_test_request
     status.checks = report.checks
+    status.credentials_expire = report.credentials_expire
     if report.reachable:
         status.version = report.version or status.version
         status.server_max_page_size = report.server_max_page_size
@@ -95,6 +115,7 @@ def _conclude(snapshot: TestSnapshot, effects: Observed, status: RosterConnectio
         status.clock_skew_seconds = report.clock_skew_seconds
         if report.counts:
             status.counts = dict(list(report.counts.items())[:16])
+    known.from_test(status, snapshot.job.summary if snapshot.job else None, now)
     wanted = _tested(report, sentences(status) if report.ready else [])
     status.conditions = settle(connection.status.conditions, wanted, now, connection.meta.generation)
     status.next_test_time = next_test(connection, passed=report.ready, now=now, settings=settings)
@@ -125,6 +146,7 @@ def _tested(report: TestReport, notes: list[str]) -> Iterable[Wanted]:
         yield Wanted("Ready", True, "Tested", " ".join([text, *notes]))
     else:
         yield Wanted("Ready", False, reason, message)
+        yield Wanted("Stalled", True, reason, message)  # kstatus then says Failed, as the health checks do
     known = (
         ("Reachable", report.reachable, "Reached"),
         ("Authenticated", report.authenticated, report.let_in_by),
@@ -176,6 +198,7 @@ def _tell_of_syncs(snapshot: TestSnapshot, status: RosterConnectionStatus, syncs
         status.pending_plan = PendingPlan(
             sync=name, digest=digest, short_digest=digest[:15], summary=plain(item.summary, 256)
         )
+    known.from_syncs(status, (item for _, item in syncs))
     if syncs:
         status.last_sync = max(syncs, key=lambda one: (one[1].created, one[0]))[0]
     done = [item for _, item in syncs if item.phase is Phase.MERGED and item.digest and item.finished]

@@ -12,8 +12,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from roster_operator.api.job_template import JobTemplate
 from roster_operator.api.kinds import Kind
 from roster_operator.api.model import GROUP
+from roster_operator.api.sources import EXPIRES
 from roster_operator.api.task import (
     DATABASE_SECRET_PATH,
     EXIT_PERMANENT,
@@ -37,12 +39,13 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 OWNER_UID_LABEL = f"{GROUP}/owner-uid"
 
 NAME_LIMIT = 63  # a Job's name becomes a label of its pods
-_BACKOFF = {Step.TEST: 0, Step.STAGE: 3, Step.MERGE: 3, Step.DISCARD: 2}
+_BACKOFF = {Step.TEST: 0, Step.STAGE: 3, Step.MERGE: 3, Step.DISCARD: 2, Step.PURGE: 2}
 _DATABASE_KEY = {
     Step.TEST: STAGE_URL_KEY,
     Step.STAGE: STAGE_URL_KEY,
     Step.MERGE: MERGE_URL_KEY,
     Step.DISCARD: STAGE_URL_KEY,
+    Step.PURGE: MERGE_URL_KEY,
 }
 
 
@@ -91,9 +94,11 @@ def build(
     database_secret: str,
     settings: Settings,
     annotations: dict[str, str] | None = None,
+    template: JobTemplate | None = None,
 ) -> Body:
-    """The manifest of the Job that does `task`."""
-    labels = {
+    """The manifest of the Job that does `task`. template: the connection's, where there is one."""
+    asked = template.over(settings.job_template) if template else settings.job_template
+    labels = asked.own_labels | {
         MANAGED_BY: MANAGER,
         STEP_LABEL: task.step.value,
         owner.label: label_value(owner.meta.name),
@@ -138,13 +143,13 @@ def build(
             },
             "template": {
                 "metadata": {"labels": labels},
-                "spec": _pod(task, database_secret, settings),
+                "spec": _pod(task, database_secret, settings, asked),
             },
         },
     }
 
 
-def _pod(task: WorkerTask, database_secret: str, settings: Settings) -> Body:
+def _pod(task: WorkerTask, database_secret: str, settings: Settings, asked: JobTemplate) -> Body:
     volumes: list[Body] = [
         {"name": "tmp", "emptyDir": {}},
         _secret_volume("database", database_secret, {_DATABASE_KEY[task.step]: _DATABASE_KEY[task.step]}),
@@ -155,7 +160,9 @@ def _pod(task: WorkerTask, database_secret: str, settings: Settings) -> Body:
     ]
     secret = task.spec.secret() if task.step in {Step.TEST, Step.STAGE} and task.spec else None
     if secret is not None:
-        volumes.append(_secret_volume("sis", secret.name, secret.keys))
+        # Only a test tells when credentials end.
+        wanted = {file: key for file, key in secret.keys.items() if task.step is Step.TEST or file != EXPIRES}
+        volumes.append(_secret_volume("sis", secret.name, wanted))
         mounts.append({"name": "sis", "mountPath": SIS_SECRET_PATH, "readOnly": True})
     pod: Body = {
         "restartPolicy": "Never",
@@ -181,8 +188,8 @@ def _pod(task: WorkerTask, database_secret: str, settings: Settings) -> Body:
                     "capabilities": {"drop": ["ALL"]},
                 },
                 "resources": {
-                    "requests": {"cpu": settings.job_cpu, "memory": settings.job_memory},
-                    "limits": {"memory": settings.job_memory_limit},
+                    "requests": asked.resources.requests.over({"cpu": settings.job_cpu, "memory": settings.job_memory}),
+                    "limits": asked.resources.limits.over({"memory": settings.job_memory_limit}),
                 },
                 "terminationMessagePath": TERMINATION_MESSAGE_PATH,
                 "terminationMessagePolicy": "File",
@@ -191,6 +198,10 @@ def _pod(task: WorkerTask, database_secret: str, settings: Settings) -> Body:
         ],
         "volumes": volumes,
     }
+    if asked.node_selector:
+        pod["nodeSelector"] = asked.node_selector
+    if asked.tolerations:
+        pod["tolerations"] = [one.to_dict() for one in asked.tolerations]
     if settings.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
     return pod

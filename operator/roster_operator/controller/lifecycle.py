@@ -63,6 +63,7 @@ class Fact(StrEnum):
 
     APPROVED = "the plan is approved"
     DIGEST_MISMATCH = "approvedPlan names another digest"
+    DATABASE_REWOUND = "the plan is for a database that was put back, and nobody approved it by its digest"
     BEYOND_LIMITS = "the plan is beyond limits"
     FIRST_NEEDS_REVIEW = "approved in advance, and nothing of the connection was merged before"
     SUPERSEDED = "a newer pull of the connection is staged"
@@ -108,6 +109,7 @@ def _row(state: State, when: Collection[Fact], step: Step, phase: Phase | None =
     return Row(state, frozenset(when), step, phase, reason)
 
 
+AT_CAPACITY = "JobsAtCapacity"  # a reason by which the operator itself goes
 _S, _F = State, Fact
 
 _WAITING = tuple(
@@ -125,6 +127,7 @@ _WAITING = tuple(
         _row(state, {_F.EXPIRED}, Step.FINISH, Phase.EXPIRED, "StagedForPassed"),
         _row(state, {_F.DIGEST_MISMATCH, _F.BEYOND_LIMITS}, Step.WAIT, Phase.BLOCKED, "DigestMismatch"),
         _row(state, {_F.DIGEST_MISMATCH}, Step.WAIT, Phase.AWAITING_APPROVAL, "DigestMismatch"),
+        _row(state, {_F.DATABASE_REWOUND}, Step.WAIT, Phase.BLOCKED, "DatabaseRewound"),
         _row(state, {_F.BEYOND_LIMITS}, Step.WAIT, Phase.BLOCKED, "BeyondLimits"),
         _row(state, {_F.FIRST_NEEDS_REVIEW}, Step.WAIT, Phase.BLOCKED, "FirstSyncNeedsReview"),
         _row(state, {_F.APPROVED_OLD_PLAN}, Step.WAIT, Phase.AWAITING_APPROVAL, "PlanChanged"),
@@ -140,7 +143,7 @@ TABLE: tuple[Row, ...] = (
     _row(_S.PENDING, {_F.SUSPENDED}, Step.WAIT, Phase.PENDING, "Suspended"),
     _row(_S.PENDING, {_F.SKIPPED}, Step.WAIT, Phase.PENDING, "Paused"),
     _row(_S.PENDING, {_F.CONNECTION_NOT_READY}, Step.WAIT, Phase.PENDING, "ConnectionNotReady"),
-    _row(_S.PENDING, {_F.AT_CAPACITY}, Step.WAIT, Phase.PENDING, "JobsAtCapacity"),
+    _row(_S.PENDING, {_F.AT_CAPACITY}, Step.WAIT, Phase.PENDING, AT_CAPACITY),
     _row(_S.PENDING, {_F.HELD, _F.PINNED}, Step.START, Phase.STAGING, "Staging"),
     _row(_S.PENDING, {_F.HELD}, Step.PIN, Phase.PENDING, "Starting"),
     _row(_S.PENDING, {}, Step.HOLD, Phase.PENDING, "Starting"),
@@ -148,6 +151,7 @@ TABLE: tuple[Row, ...] = (
     _row(_S.STAGING, {_F.REJECTED}, Step.FINISH, Phase.REJECTED, "Rejected"),
     _row(_S.STAGING, {_F.UNPINNED}, Step.FINISH, Phase.FAILED, "StatusIncomplete"),
     _row(_S.STAGING, {_F.STAGED, _F.APPROVED}, Step.PUBLISH, Phase.AWAITING_APPROVAL, "Staged"),
+    _row(_S.STAGING, {_F.STAGED, _F.DATABASE_REWOUND}, Step.PUBLISH, Phase.BLOCKED, "DatabaseRewound"),
     _row(_S.STAGING, {_F.STAGED, _F.BEYOND_LIMITS}, Step.PUBLISH, Phase.BLOCKED, "BeyondLimits"),
     _row(_S.STAGING, {_F.STAGED, _F.FIRST_NEEDS_REVIEW}, Step.PUBLISH, Phase.BLOCKED, "FirstSyncNeedsReview"),
     _row(_S.STAGING, {_F.STAGED}, Step.PUBLISH, Phase.AWAITING_APPROVAL, "WaitingForApproval"),
@@ -168,6 +172,7 @@ TABLE: tuple[Row, ...] = (
     _row(_S.MERGING, {_F.UNPINNED}, Step.FINISH, Phase.FAILED, "StatusIncomplete"),
     _row(_S.MERGING, {_F.MERGED}, Step.FINISH, Phase.MERGED, "Merged"),
     _row(_S.MERGING, {_F.ALREADY_MERGED}, Step.FINISH, Phase.MERGED, "AlreadyMerged"),
+    _row(_S.MERGING, {_F.PLAN_CHANGED, _F.DATABASE_REWOUND}, Step.PUBLISH, Phase.BLOCKED, "DatabaseRewound"),
     _row(_S.MERGING, {_F.PLAN_CHANGED, _F.BEYOND_LIMITS}, Step.PUBLISH, Phase.BLOCKED, "BeyondLimits"),
     _row(_S.MERGING, {_F.PLAN_CHANGED}, Step.PUBLISH, Phase.AWAITING_APPROVAL, "PlanChanged"),
     # Only the database knows whether a merge without a clear answer was done: it is asked again, by merging again.
@@ -184,7 +189,7 @@ TABLE: tuple[Row, ...] = (
     _row(_S.MERGING, {_F.STUCK}, Step.WAIT, Phase.MERGING),
     _row(_S.MERGING, {_F.RUNNING}, Step.WAIT, Phase.MERGING, "Merging"),
     _row(_S.MERGING, {_F.JOB_FOUND}, Step.RECORD, Phase.MERGING, "Merging"),
-    _row(_S.MERGING, {_F.AT_CAPACITY}, Step.WAIT, Phase.MERGING, "JobsAtCapacity"),
+    _row(_S.MERGING, {_F.AT_CAPACITY}, Step.WAIT, Phase.MERGING, AT_CAPACITY),
     _row(_S.MERGING, {}, Step.START, Phase.MERGING, "Merging"),
     # Merged: the merge itself dropped the staged rows.
     _row(_S.MERGED, {_F.HELD}, Step.RELEASE),

@@ -14,11 +14,20 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from roster_operator.api.sync import WAITING
+
+from .silence import Silence
 from .view import View
 
 MAX_OBJECTS = 20_000  # lines of one metric that names objects
 MAX_WAITING = 500
 MAX_REASONS = 64
+_MOMENTS = {
+    "last_merge": "When a sync of the connection was merged last.",
+    "next_sync": "When the next automatic sync is made; in the past where that one is late.",
+    "certificate_expires": "When the first of the source's certificates ends.",
+    "credentials_expire": "When the first of the connection's credentials ends, where anything says so.",
+}
 
 
 class Metrics:
@@ -54,7 +63,9 @@ class Metrics:
             registry=one,
         )
         self._reasons: set[str] = set()
+        self.silence = Silence()
         one.register(_ViewCollector(view))
+        one.register(_SilenceCollector(self.silence))
 
     def count_failure(self, reason: str) -> None:
         """One more failed sync. Reasons come from workers; their number is kept bounded."""
@@ -66,6 +77,26 @@ class Metrics:
     def render(self) -> bytes:
         """The text that Prometheus reads."""
         return generate_latest(self.registry)
+
+
+class _SilenceCollector(Collector):
+    """How long each watch has been silent, counted when it is asked for."""
+
+    def __init__(self, silence: Silence) -> None:
+        self._silence = silence
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        silent = GaugeMetricFamily(
+            "roster_watch_silent_seconds",
+            "How long a watch has said nothing since a full list showed something that it had to tell.",
+            labels=["resource"],
+        )
+        for plural, seconds in self._silence.seconds().items():
+            silent.add_metric([plural], seconds)
+        yield silent
 
 
 class _ViewCollector(Collector):
@@ -91,17 +122,25 @@ class _ViewCollector(Collector):
         one = GaugeMetricFamily(
             "roster_connection_ready", "1 where the connection is ready.", labels=["namespace", "name"]
         )
-        merged = GaugeMetricFamily(
-            "roster_connection_last_merge_timestamp_seconds",
-            "When a sync of the connection was merged last.",
+        moments = {
+            what: GaugeMetricFamily(f"roster_connection_{what}_timestamp_seconds", text, labels=["namespace", "name"])
+            for what, text in _MOMENTS.items()
+        }
+        rewound = GaugeMetricFamily(
+            "roster_connection_database_rewound",
+            "1 where the connection's database was found to hold less than it had, and nobody has decided since.",
             labels=["namespace", "name"],
         )
         for (namespace, name), item in list(connections.items())[:MAX_OBJECTS]:
+            rewound.add_metric([namespace, name], 1.0 if item.rewound else 0.0)
             one.add_metric([namespace, name], 1.0 if item.ready == "True" else 0.0)
-            if item.last_merged is not None:
-                merged.add_metric([namespace, name], item.last_merged.timestamp())
+            found = (item.last_merged, item.next_sync, item.certificate_expires, item.credentials_expire)
+            for family, moment in zip(moments.values(), found, strict=True):
+                if moment is not None:
+                    family.add_metric([namespace, name], moment.timestamp())
         yield one
-        yield merged
+        yield from moments.values()
+        yield rewound
 
     def _syncs(self) -> Iterable[Metric]:
         syncs = self._view.syncs
@@ -112,12 +151,17 @@ class _ViewCollector(Collector):
             by_phase.add_metric([phase, reason], count)
         yield by_phase
         waiting = GaugeMetricFamily(
-            "roster_sync_waiting_seconds", "How long a sync has waited for a person.", labels=["namespace", "name"]
+            "roster_sync_waiting_seconds",
+            "How long a sync has waited for a person.",
+            labels=["namespace", "name", "phase"],
         )
         now = time.time()
-        since = sorted(
-            (item.waiting_since.timestamp(), key) for key, item in syncs.items() if item.waiting_since is not None
-        )
-        for moment, (namespace, name) in since[:MAX_WAITING]:
-            waiting.add_metric([namespace, name], max(0.0, now - moment))
+        for phase in sorted(WAITING):  # each has its own bound: what is blocked is not hidden behind what waits longer
+            since = sorted(
+                (item.waiting_since.timestamp(), key)
+                for key, item in syncs.items()
+                if item.phase is phase and item.waiting_since is not None
+            )
+            for moment, (namespace, name) in since[:MAX_WAITING]:
+                waiting.add_metric([namespace, name, phase.value], max(0.0, now - moment))
         yield waiting

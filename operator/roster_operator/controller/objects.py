@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roster_operator.api.connection import Condition, RosterConnectionSpec, RosterConnectionStatus, find
-from roster_operator.api.kinds import CONNECTION, SCHEDULED_AT, STAGED_FINALIZER
+from roster_operator.api.kinds import CONNECTION, PURGE_FINALIZER, SCHEDULED_AT, STAGED_FINALIZER
 from roster_operator.api.sync import RosterSyncSpec, RosterSyncStatus
 
 # What Argo CD and Flux put on what they apply, by their defaults.
@@ -90,6 +90,11 @@ class Connection:
     def ready(self) -> Condition | None:
         """The condition Ready, if there is one."""
         return find(self.status.conditions, "Ready")
+
+    @property
+    def purge_held(self) -> bool:
+        """Our finalizer stands: the rows go before the connection does."""
+        return PURGE_FINALIZER in self.meta.finalizers
 
     @property
     def tested(self) -> bool:

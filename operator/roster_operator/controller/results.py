@@ -37,6 +37,7 @@ _OUTCOMES = {
     Step.STAGE: {Outcome.STAGED, Outcome.ALREADY_MERGED, Outcome.FAILED},
     Step.MERGE: {Outcome.MERGED, Outcome.ALREADY_MERGED, Outcome.PLAN_CHANGED, Outcome.FAILED},
     Step.DISCARD: {Outcome.DISCARDED, Outcome.MERGED, Outcome.ALREADY_MERGED, Outcome.FAILED},
+    Step.PURGE: {Outcome.PURGED, Outcome.FAILED},
 }
 
 
@@ -81,7 +82,9 @@ def job_state(
     `pods` are the Job's pods; they may be left out (empty) while the Job is ready or young. `refusal` is the message
     of the Job controller's FailedCreate event, if it could create no pod.
     """
-    created = parse_time(job["metadata"]["creationTimestamp"])
+    status = job.get("status") or {}
+    # A Job that a queue held back begins when it is let go.
+    created = parse_time(status.get("startTime") or job["metadata"]["creationTimestamp"])
     summary = newest_summary(pods, step)
     verdict = _finished(job)
     if verdict is not None:
@@ -100,6 +103,9 @@ def job_state(
         )
     if job["metadata"].get("deletionTimestamp"):
         return GONE
+    if job.get("spec", {}).get("suspend"):
+        text = "the Job is suspended: a queue, such as Kueue, has not let it go yet"
+        return JobState(JobKind.STUCK, reason="JobQueued", message=text)
     age = now - created
     if age > patience.whole:
         return JobState(
@@ -140,6 +146,7 @@ def parse_summary(message: str | None, step: Step) -> WorkerSummary | None:
     complete = {
         Outcome.TESTED: summary.test is not None,
         Outcome.STAGED: summary.plan is not None,
+        Outcome.PURGED: summary.purge is not None,
         Outcome.PLAN_CHANGED: summary.plan is not None,
         Outcome.FAILED: summary.failure is not None,
     }.get(summary.outcome, True)

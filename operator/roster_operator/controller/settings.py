@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, get_type_hints
 
+from roster_operator.api.job_template import JobTemplate
 from roster_operator.api.task import Policy, Step
 
 
@@ -60,11 +62,17 @@ class Settings:
     stage_deadline: float = _setting(14400.0, "activeDeadlineSeconds of staging")
     merge_deadline: float = _setting(7200.0, "activeDeadlineSeconds of a merge")
     discard_deadline: float = _setting(300.0, "activeDeadlineSeconds of a discard")
+    purge_deadline: float = _setting(3600.0, "activeDeadlineSeconds of a purge")
+    purge_window: float = _setting(7200.0, "time in which a purge is tried before the finalizer is let go")
     deadline_grace: float = _setting(120.0, "the operator's own deadline comes this much after the Job's")
     job_ttl: float = _setting(3600.0, "ttlSecondsAfterFinished of Jobs; the status has long been read by then")
     job_cpu: str = _setting("100m", "CPU request of a Job's pod")
     job_memory: str = _setting("128Mi", "memory request of a Job's pod")
     job_memory_limit: str = _setting("256Mi", "memory limit of a Job's pod")
+    job_template: JobTemplate = field(
+        default_factory=JobTemplate,
+        metadata={"help": "what every Job asks for, as JSON: resources, nodeSelector, tolerations, labels"},
+    )
     test_retry_min: float = _setting(15.0, "first pause after a failed test")
     test_retry_max: float = _setting(300.0, "longest pause after a failed test")
     schedule_jitter: float = _setting(300.0, "an automatic sync is made up to this much later than scheduled")
@@ -74,6 +82,7 @@ class Settings:
     lease_duration: float = _setting(15.0, "a Lease not renewed for so long may be taken over")
     lease_renew_deadline: float = _setting(10.0, "an operator that could not renew for so long exits")
     lease_retry: float = _setting(2.0, "pause between two looks at the Lease")
+    console_url: str = _setting("", "the console's address as in a browser, for links in notices")
     listen: str = _setting("0.0.0.0", "address of /healthz, /readyz and /metrics")  # noqa: S104  a pod's own network
     port: int = _setting(8080, "port of /healthz, /readyz and /metrics")
     log_level: str = _setting("INFO", "INFO, WARNING or ERROR; DEBUG is refused, it prints whole objects")
@@ -95,6 +104,7 @@ class Settings:
             Step.STAGE: self.stage_deadline,
             Step.MERGE: self.merge_deadline,
             Step.DISCARD: self.discard_deadline,
+            Step.PURGE: self.purge_deadline,
         }[step]
         return timedelta(seconds=seconds)
 
@@ -128,6 +138,8 @@ def _convert(name: str, kind: Any, text: str) -> Any:
             return {"true": True, "false": False}[text.lower()]
         if kind == list[str]:
             return [item.strip() for item in text.split(",") if item.strip()]
+        if kind is JobTemplate:
+            return JobTemplate.from_dict(json.loads(text))
         return kind(text)
     except (KeyError, ValueError):
         expected = "true or false" if kind is bool else f"a value of type {kind.__name__}"

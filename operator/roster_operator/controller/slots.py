@@ -30,15 +30,19 @@ class Slots:
         self._created = {
             name: at for name, at in self._created.items() if name not in self._view.jobs and now - at < UNSEEN
         }
-        running = len(self._view.running_jobs()) + len(self._created)
+        running = len(self._view.running) + len(self._created)
         match step:
             case Step.TEST:
                 return running < max(1, self._places // 2)
             case Step.STAGE:
                 return running < self._places
-            case Step.MERGE | Step.DISCARD:
+            case Step.MERGE | Step.DISCARD | Step.PURGE:
                 return running < self._places + max(1, self._places // 4)
 
     def take(self, job: Name) -> None:
-        """A Job was created."""
+        """A Job is about to be created. Before that and not after: while the API server answers, others look."""
         self._created[job] = time.monotonic()
+
+    def give_back(self, job: Name) -> None:
+        """The API server would not have it."""
+        self._created.pop(job, None)

@@ -7,6 +7,7 @@ good as one just created; a status is written only over the version that was rea
 from __future__ import annotations
 
 import logging
+import random
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,7 +20,7 @@ from .client import Api, ApiError
 from .conditions import plain
 from .context import Context
 from .jobs import OWNER_UID_LABEL, SELECTOR, STEP_LABEL, Owner, build, job_name
-from .lifecycle import Decision, State, Step, decide
+from .lifecycle import AT_CAPACITY, Decision, State, Step, decide
 from .objects import Body, Connection, Sync
 from .observe import Order, Snapshot, deleted_before_merge, facts_of, is_closing, order_of, retry_delay, state_of
 from .queue import Key
@@ -74,9 +75,8 @@ async def _read(context: Context, sync: Sync) -> _Reading:
     others: tuple[str, ...] = ()
     if state is State.CLOSING:
         others = await _other_jobs(context.api, sync)
-    slot = order is None or order.recorded or context.slots.free(order.step)
     snapshot = Snapshot(
-        now, sync, connection, state, order, job, found, others, slot,
+        now, sync, connection, state, order, job, found, others,
         approvers_verified=context.settings.approvers_verified,
     )  # fmt: skip
     if sync.status.phase in WAITING and not closing:
@@ -87,7 +87,9 @@ async def _read(context: Context, sync: Sync) -> _Reading:
             standing=_standing(connection, siblings) if connection else None,
             undo_stands=connection is not None and undo_stands(connection.status, siblings),
         )
-    return _Reading(snapshot, job_body)
+    # Last of all: whoever awaits nothing between this and the taking of the place has it.
+    slot = order is None or order.recorded or context.slots.free(order.step)
+    return _Reading(replace(snapshot, slot=slot), job_body)
 
 
 def _standing(connection: Connection, siblings: list[Sync]) -> str | None:
@@ -217,14 +219,21 @@ class _Act:
             self._context.settings,
         )
         manifest = build(
-            task, name, Owner(SYNC, self._sync.meta), self._sync.status.database.name, self._context.settings
+            task,
+            name,
+            Owner(SYNC, self._sync.meta),
+            self._sync.status.database.name,
+            self._context.settings,
+            template=self._snapshot.connection.spec.job_template if self._snapshot.connection else None,
         )
+        job = (self._sync.meta.namespace, name)
+        self._context.slots.take(job)
         try:
             await self._api.create(JOB, manifest)
         except ApiError as error:
             if not error.exists:
+                self._context.slots.give_back(job)
                 return await self._refused(error)
-        self._context.slots.take((self._sync.meta.namespace, name))
         await self._write(Effects(job=self._reference(order.attempt)))
         return self._look_again()
 
@@ -284,7 +293,9 @@ class _Act:
         step, snapshot, settings = self._decision.step, self._snapshot, self._context.settings
         if step in {Step.PIN, Step.PUBLISH, Step.APPROVE, Step.FINISH, Step.TELL}:
             return AT_ONCE
-        if self._decision.row.reason == "JobsAtCapacity" or (not snapshot.slot and step is Step.WAIT):
+        if self._decision.row.reason == AT_CAPACITY:
+            return IDLE_LOOK * random.uniform(0.5, 1.0)  # noqa: S311  the line calls it: line.py
+        if not snapshot.slot and step is Step.WAIT:
             return STUCK_LOOK
         # A sync that is being deleted keeps its phase: what it waits for is its Job, not a decision.
         closing = snapshot.state is State.CLOSING

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from roster_operator.api.connection import DatabaseRef, find
-from roster_operator.api.kinds import APPROVED_BY
+from roster_operator.api.kinds import APPROVAL_NOTE, APPROVED_BY, NOTE_LENGTH
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.sync import (
     FINAL,
@@ -23,7 +23,7 @@ from roster_operator.api.task import Outcome
 
 from .approval import Verdict
 from .conditions import Wanted, plain, settle
-from .lifecycle import Decision, State, Step
+from .lifecycle import AT_CAPACITY, Decision, State, Step
 from .objects import Sync
 from .observe import MERGE_UNKNOWN, Snapshot
 from .results import JobKind
@@ -60,7 +60,7 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
             status.times.pulled = status.times.pulled or now
             status.approval = None  # an approval of the plan before this one is spent
         case Step.APPROVE if status.plan and snapshot.judgement:
-            by = _approver(snapshot, snapshot.judgement.via)
+            by, note = (_written(snapshot, snapshot.judgement.via, key) for key in (APPROVED_BY, APPROVAL_NOTE))
             status.approval = Approval(
                 digest=status.plan.digest,
                 at=now,
@@ -68,12 +68,14 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
                 by=plain(by, 256) if by else None,
                 # On a connection the policy holds who may write the plan, and not yet who is named.
                 verified=bool(by) and snapshot.approvers_verified and snapshot.judgement.via != "connectionPlan",
+                note=plain(note, NOTE_LENGTH) if note else None,
             )
             status.times.approved = now
         case Step.FINISH:
             status.times.finished = now
             if summary and summary.data_version is not None:
                 status.data_version = summary.data_version
+                status.database_id = summary.ledger.database if summary.ledger else None
             if decision.phase is Phase.FAILED:
                 status.failure = failure_of(snapshot, decision)
         case Step.TELL:
@@ -90,12 +92,12 @@ def next_status(snapshot: Snapshot, decision: Decision, effects: Effects) -> Ros
     return status
 
 
-def _approver(snapshot: Snapshot, via: str) -> str | None:
-    """Who says to have approved: named beside the words that approve."""
+def _written(snapshot: Snapshot, via: str, annotation: str) -> str | None:
+    """Who says to have approved, and what they noted: it stands beside the words that approve."""
     if via == "policy":
         return None
     spoken = snapshot.connection if via == "connectionPlan" and snapshot.connection else snapshot.sync
-    return spoken.meta.annotations.get(APPROVED_BY)
+    return spoken.meta.annotations.get(annotation)
 
 
 def failure_of(snapshot: Snapshot, decision: Decision) -> Failure:
@@ -324,6 +326,14 @@ def _what_is_needed(verdict: Verdict, plan: PublishedPlan, snapshot: Snapshot) -
             )
         case Verdict.BEYOND_LIMITS:
             return f"The plan is beyond its limits: only approvedPlan: {plan.digest} approves it."
+        case Verdict.DATABASE_REWOUND:
+            known, found = (plan.rewound.known, plan.rewound.found) if plan.rewound else (0, 0)
+            return (
+                f"The database is older than it was: it holds version {found} of this district's data, and held {known}"
+                ". A backup was restored, or a fail-over lost commits. Nothing is merged by itself. If this is the "
+                f"right database, review the plan, which brings it up to the source, then set approvedPlan: "
+                f"{plan.digest}. See the runbook RosterDatabaseRewound."
+            )
         case Verdict.FIRST_NEEDS_REVIEW:
             return (
                 "Nothing of this connection was merged before, so approval in advance does not count. Review the plan, "
@@ -355,8 +365,8 @@ def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> It
             yield Wanted("Complete", False, *_discarding(snapshot))
         case Phase.MERGING:
             reason, text = _running(snapshot, "The approved plan is merged", "Merging")
-            if decision.row.reason == "JobsAtCapacity":
-                reason, text = "JobsAtCapacity", "As many Jobs run as permitted; the merge starts after them."
+            if decision.row.reason == AT_CAPACITY:
+                reason, text = AT_CAPACITY, "As many Jobs run as permitted; the merge starts after them."
             yield Wanted("Complete", False, reason, text)
             if rejected:
                 yield Wanted(
@@ -375,7 +385,10 @@ def _end(snapshot: Snapshot, decision: Decision, status: RosterSyncStatus) -> It
         case Phase.REJECTED:
             yield Wanted("Rejected", True, "Rejected", rejected.reason if rejected else "Rejected.")
         case Phase.EXPIRED | Phase.SUPERSEDED:
-            yield _gone_by(snapshot, decision, status.phase)
+            gone = _gone_by(snapshot, decision, status.phase)
+            yield gone
+            if status.phase is Phase.EXPIRED:  # nobody decided, and the application still has the old roster
+                yield Wanted("Stalled", True, gone.reason, gone.message)
         case Phase.FAILED if status.failure:
             yield Wanted("Failed", True, status.failure.reason, status.failure.message)
             yield Wanted("Stalled", True, status.failure.reason, status.failure.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.limits import Limits
 from roster_operator.api.sync import Approval, UndoConflicts
 from roster_operator.api.task import MergeOrder, Step, Subject, SyncSubject, WorkerTask
@@ -28,7 +29,7 @@ def sync_task(
         tenant=sync.status.tenant or "",
         connection=subject,
         # An undo reads no source, so its Job gets nothing of it, the Secret neither.
-        spec=connection.spec if connection and step is Step.STAGE and not sync.spec.is_undo else None,
+        spec=_for_the_worker(connection) if connection and step is Step.STAGE and not sync.spec.is_undo else None,
         sync=SyncSubject(
             name=sync.meta.name,
             uid=sync.meta.uid,
@@ -40,6 +41,7 @@ def sync_task(
         attempt=attempt,
         limits=limits,
         order=_order(sync.status.approval) if step is Step.MERGE and sync.status.approval else None,
+        known=connection.status.ledger if connection else None,
         unless_merged=step is Step.STAGE and has_approval(sync.spec),
         discard_reason=rejected.reason if rejected and step is Step.DISCARD else None,
         policy=settings.policy,
@@ -54,9 +56,22 @@ def task_of_test(connection: Connection, cluster: str, settings: Settings) -> Wo
         cluster=cluster,
         tenant=connection.spec.tenant_of(meta.namespace, meta.name),
         connection=Subject(namespace=meta.namespace, name=meta.name, uid=meta.uid),
-        spec=connection.spec,
+        spec=_for_the_worker(connection),
         limits=connection.spec.limits,
+        known=connection.status.ledger,
         policy=settings.policy,
+    )
+
+
+def purge_task(connection: Connection, attempt: int, cluster: str) -> WorkerTask:
+    """The task of deleting a connection's rows. It reads no source."""
+    meta = connection.meta
+    return WorkerTask(
+        step=Step.PURGE,
+        cluster=cluster,
+        tenant=connection.status.tenant or connection.spec.tenant_of(meta.namespace, meta.name),
+        connection=Subject(namespace=meta.namespace, name=meta.name, uid=meta.uid),
+        attempt=attempt,
     )
 
 
@@ -66,9 +81,14 @@ def database_secret(connection: Connection, settings: Settings) -> str:
     return reference.name if reference else settings.database_secret
 
 
+def _for_the_worker(connection: Connection) -> RosterConnectionSpec:
+    """Who is told of what is no Job's business."""
+    return connection.spec.model_copy(update={"notify": None})
+
+
 def _upload(sync: Sync) -> str | None:
     return sync.spec.source.upload if sync.spec.source else None
 
 
 def _order(approval: Approval) -> MergeOrder:
-    return MergeOrder(digest=approval.digest, by=approval.by, via=approval.via, at=approval.at)
+    return MergeOrder(digest=approval.digest, by=approval.by, via=approval.via, at=approval.at, note=approval.note)

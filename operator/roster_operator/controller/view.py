@@ -11,20 +11,24 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from roster_operator.api.connection import find
+from roster_operator.api.connection import Ledger, find
 from roster_operator.api.kinds import CONNECTION, STAGED_FINALIZER, SYNC
 from roster_operator.api.sync import FINAL, WAITING, Phase, RosterSyncStatus
 
 from .jobs import STEP_LABEL
+from .lifecycle import AT_CAPACITY
+from .line import Line
 from .objects import Body, Meta, parse_duration, parse_time, scheduled_by
 from .queue import Key
 from .results import is_finished
 from .sync_status import limits_text, waiting_reason
 
 Name = tuple[str, str]  # namespace, name
+_ENDED = {phase.value for phase in FINAL}
+_OF_AN_ENDED = {"databaseId", "dataVersion", "phase", "conditions", "times", "approval"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ConnectionRecord:
     """What is known of a connection."""
 
@@ -32,10 +36,14 @@ class ConnectionRecord:
     generation_ready: int | None = None
     generation: int = 1
     last_merged: datetime | None = None
+    next_sync: datetime | None = field(default=None, compare=False)
+    certificate_expires: datetime | None = field(default=None, compare=False)
+    credentials_expire: datetime | None = field(default=None, compare=False)
+    rewound: bool = False  # its database was found to be older than it was
     version: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SyncRecord:
     """What is known of a sync."""
 
@@ -54,6 +62,7 @@ class SyncRecord:
     mode: str = "Full"
     pulled: datetime | None = None
     via: str = ""  # how it was approved
+    ledger: Ledger | None = None  # merged: what the database held then
     scheduled_by: str | None = None  # the uid of the connection whose schedule made it
     version: str = field(default="", compare=False)
 
@@ -68,13 +77,14 @@ class SyncRecord:
         return not self.settled and self.phase not in WAITING
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JobRecord:
     """What is known of a Job of ours."""
 
     owner: Key | None
     step: str
     running: bool
+    version: str = field(default="", compare=False)
 
 
 class View:
@@ -84,6 +94,8 @@ class View:
         self.connections: dict[Name, ConnectionRecord] = {}
         self.syncs: dict[Name, SyncRecord] = {}
         self.jobs: dict[Name, JobRecord] = {}
+        self.running: set[Name] = set()  # Jobs that have not ended
+        self.line = Line()
         self._of_connection: dict[Name, set[Name]] = defaultdict(set)
 
     def connection_seen(self, body: Body, *, deleted: bool = False) -> set[Key]:
@@ -109,10 +121,18 @@ class View:
     def sync_seen(self, body: Body, *, deleted: bool = False) -> set[Key]:
         """A sync changed: itself and, where it tells something new, its connection."""
         name = _name(body)
+        known = self.syncs.get(name)
+        if known is not None and not deleted and known.version == body["metadata"].get("resourceVersion", ""):
+            # Seen before, by a list or the watch: tens of thousands of them come again with each list.
+            return {Key(SYNC.kind, *name)} if known.busy else set()
         before = self.syncs.pop(name, None)
         if before is not None:
             self._of_connection[name[0], before.connection].discard(name)
         record = None if deleted else _sync(body)
+        if record is not None and record.reason == AT_CAPACITY:
+            self.line.join(name, record.created, merging=record.phase is Phase.MERGING)
+        else:
+            self.line.leave(name)
         if record is not None:
             self.syncs[name] = record
             self._of_connection[name[0], record.connection].add(name)
@@ -144,24 +164,25 @@ class View:
         """A Job changed: its owner is looked at."""
         name = _name(body)
         labels = body["metadata"].get("labels") or {}
-        record = JobRecord(_owner(body), labels.get(STEP_LABEL, ""), running=not is_finished(body))
+        record = JobRecord(
+            _owner(body),
+            labels.get(STEP_LABEL, ""),
+            running=not is_finished(body),
+            version=body["metadata"].get("resourceVersion", ""),
+        )
         if deleted:
             self.jobs.pop(name, None)
         else:
             self.jobs[name] = record
+        if record.running and not deleted:
+            self.running.add(name)
+        else:
+            self.running.discard(name)
         return {record.owner} if record.owner else set()
 
     def syncs_of(self, connection: Name) -> list[Name]:
         """The names of a connection's syncs."""
         return sorted(self._of_connection.get(connection, ()))
-
-    def running_jobs(self) -> set[Name]:
-        """Jobs that have not ended."""
-        return {name for name, job in self.jobs.items() if job.running}
-
-    def waiting_for_slots(self) -> set[Key]:
-        """Syncs that a finished Job lets go on."""
-        return {Key(SYNC.kind, *name) for name, record in self.syncs.items() if record.reason == "JobsAtCapacity"}
 
     def forget_all_but(self, connections: set[Name], syncs: set[Name], jobs: set[Name]) -> None:
         """Drop what a full list no longer shows: a broken watch may have swallowed the deletion."""
@@ -169,9 +190,11 @@ class View:
             del self.connections[gone]
         for gone in set(self.syncs) - syncs:
             record = self.syncs.pop(gone)
+            self.line.leave(gone)
             self._of_connection[gone[0], record.connection].discard(gone)
         for gone in set(self.jobs) - jobs:
             del self.jobs[gone]
+            self.running.discard(gone)
 
 
 def _name(body: Body) -> Name:
@@ -181,22 +204,27 @@ def _name(body: Body) -> Name:
 def _connection(body: Body) -> ConnectionRecord:
     status = body.get("status") or {}
     ready = next((item for item in status.get("conditions") or () if item.get("type") == "Ready"), {})
-    merged = status.get("lastMergedTime")
     return ConnectionRecord(
-        ready.get("status", "Unknown"),
-        ready.get("observedGeneration"),
-        body["metadata"].get("generation", 1),
-        parse_time(merged) if merged else None,
-        body["metadata"].get("resourceVersion", ""),
+        ready=ready.get("status", "Unknown"),
+        generation_ready=ready.get("observedGeneration"),
+        generation=body["metadata"].get("generation", 1),
+        last_merged=_moment(status, "lastMergedTime"),
+        next_sync=_moment(status, "nextSync"),
+        certificate_expires=_moment(status, "certificateExpires"),
+        credentials_expire=_moment(status, "credentialsExpire"),
+        rewound=bool(status.get("databaseRewoundTime")),
+        version=body["metadata"].get("resourceVersion", ""),
     )
+
+
+def _moment(status: Body, name: str) -> datetime | None:
+    text = status.get(name)
+    return parse_time(text) if text else None
 
 
 def _sync(body: Body) -> SyncRecord:
     meta = body["metadata"]
-    try:
-        status = RosterSyncStatus.from_dict(body.get("status") or {})
-    except ValidationError:
-        status = RosterSyncStatus()
+    status = _sync_status(body)
     waits = status.phase in WAITING
     approved = find(status.conditions, "Approved")
     plan = status.plan
@@ -219,11 +247,32 @@ def _sync(body: Body) -> SyncRecord:
         summary=_summary(status) if waits else "",
         settled=settled,
         via=status.approval.via if status.approval else "",
+        ledger=_ledger(meta["uid"], status),
         mode=body["spec"].get("mode", "Full"),
         scheduled_by=scheduled_by(body),
         outlives=None if lasting or finished is None else finished + kept,
         version=meta.get("resourceVersion", ""),
     )
+
+
+def _sync_status(body: Body) -> RosterSyncStatus:
+    """The status as far as a record needs it. The plan of an ended sync, most of what there is to parse, is left out
+    but for its digest: tens of thousands of them are listed at the start."""
+    told: Body = body.get("status") or {}
+    if told.get("phase") in _ENDED:
+        told = {name: value for name, value in told.items() if name in _OF_AN_ENDED}
+        digest = ((body["status"].get("plan")) or {}).get("digest")
+        told |= {"plan": {"digest": digest, "entities": {}}} if digest else {}
+    try:
+        return RosterSyncStatus.from_dict(told)
+    except ValidationError:
+        return RosterSyncStatus()
+
+
+def _ledger(uid: str, status: RosterSyncStatus) -> Ledger | None:
+    if status.phase is not Phase.MERGED or status.database_id is None or status.data_version is None:
+        return None
+    return Ledger(database=status.database_id, data_version=status.data_version, run=uid)
 
 
 def _summary(status: RosterSyncStatus) -> str:

@@ -16,18 +16,19 @@ from .jobs import MANAGED_BY, MANAGER, SELECTOR
 from .objects import Body
 from .queue import Key, WorkQueue
 from .settings import Settings
+from .silence import Silence
 from .view import View
 
 Seen = Callable[..., set[Key]]
 
 
-def registry(view: View, queue: WorkQueue) -> kopf.OperatorRegistry:
+def registry(view: View, queue: WorkQueue, silence: Silence) -> kopf.OperatorRegistry:
     """Kopf's handlers of this operator."""
     handlers = kopf.OperatorRegistry()
     login(handlers)
-    _watch(handlers, CONNECTION, _handler(view.connection_seen, queue, view))
-    _watch(handlers, SYNC, _handler(view.sync_seen, queue, view))
-    _watch(handlers, JOB, _handler(view.job_seen, queue, view), labels={MANAGED_BY: MANAGER})
+    _watch(handlers, CONNECTION, _handler(CONNECTION, view.connection_seen, queue, view, silence))
+    _watch(handlers, SYNC, _handler(SYNC, view.sync_seen, queue, view, silence))
+    _watch(handlers, JOB, _handler(JOB, view.job_seen, queue, view, silence), labels={MANAGED_BY: MANAGER})
     return handlers
 
 
@@ -35,13 +36,14 @@ def _watch(handlers: kopf.OperatorRegistry, kind: Kind, handler: Any, **filters:
     kopf.on.event(kind.group, kind.version, kind.plural, id=kind.plural, registry=handlers, **filters)(handler)
 
 
-def _handler(seen: Seen, queue: WorkQueue, view: View) -> Any:
+def _handler(kind: Kind, seen: Seen, queue: WorkQueue, view: View, silence: Silence) -> Any:
     async def handle(event: Any, body: Any, **_: Any) -> None:
+        silence.heard(kind)
         copy: Body = {name: body.get(name) for name in ("metadata", "spec", "status")}
-        running = len(view.running_jobs()) if seen == view.job_seen else 0
+        running = len(view.running)
         queue.add(seen(copy, deleted=event["type"] == "DELETED"))
-        if seen == view.job_seen and len(view.running_jobs()) < running:
-            queue.add(view.waiting_for_slots())
+        if len(view.running) < running:
+            queue.add(view.line.call())
 
     return handle
 
@@ -67,6 +69,9 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     tuned.watching.chunk_size = 500
     tuned.watching.label_selectors[JOB.group, JOB.version, JOB.plural] = SELECTOR  # pyright: ignore[reportArgumentType]
     tuned.networking.request_timeout = 30
+    # A worker that has shown its object keeps the whole body until it ends: with tens of thousands listed at once, the
+    # default of five seconds is most of the memory.
+    tuned.queueing.idle_timeout = 0.5
     tuned.process.ultimate_exiting_timeout = 30
     return tuned
 
@@ -75,11 +80,11 @@ class WatchLost(Exception):  # noqa: N818
     """Kopf gave up, as it does when a resource definition goes. The process ends, and looks anew when it starts."""
 
 
-async def watch(view: View, queue: WorkQueue, settings: Settings) -> None:
+async def watch(view: View, queue: WorkQueue, settings: Settings, silence: Silence) -> None:
     """Run Kopf until it is cancelled, or gets a signal, which ends it in order. Raises WatchLost."""
     namespaces: Any = {"namespaces": settings.watch_namespaces} if settings.watch_namespaces else {"clusterwide": True}
     tuned = kopf_settings(settings)
     try:
-        await kopf.operator(registry=registry(view, queue), settings=tuned, standalone=True, **namespaces)
+        await kopf.operator(registry=registry(view, queue, silence), settings=tuned, standalone=True, **namespaces)
     except Exception as error:
         raise WatchLost(f"{type(error).__name__}: {error}") from error

@@ -55,12 +55,12 @@ async def write_status(api: Api, kind: Kind, body: Body, before: Observed, after
         raise
 
 
-async def set_finalizer(api: Api, kind: Kind, body: Body, *, present: bool) -> Body:
+async def set_finalizer(api: Api, kind: Kind, body: Body, *, present: bool, name: str = STAGED_FINALIZER) -> Body:
     """Set or remove our finalizer; the object as stored afterwards. Others' finalizers stay."""
     meta = Meta.of(body)
-    names = [name for name in meta.finalizers if name != STAGED_FINALIZER]
+    names = [other for other in meta.finalizers if other != name]
     if present:
-        names.append(STAGED_FINALIZER)
+        names.append(name)
     if tuple(names) == meta.finalizers:
         return body
     patch = {"metadata": {"resourceVersion": meta.resource_version, "finalizers": names}}
