@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 from urllib.parse import quote
 
 import psycopg
 from fastapi import APIRouter, Query, Response
 
+from roster_operator.mail import MailError, Reason
 from roster_operator.store import access as store
+from roster_operator.store import invitations
 from roster_operator.store.readings import Kind
 
-from . import problems
+from . import inviting, problems
 from .endpoints import Name, Namespace
+from .inviting import permissions_of
 from .rights import rights_of
 from .visitor import Form, Here, Person, onward
 
 router = APIRouter(prefix="/namespaces/{namespace}/connections/{name}/access", include_in_schema=False)
-_PERMISSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._/-]{0,127}")
 
 
 @router.get("")
@@ -50,15 +51,14 @@ async def listing(
         known=known,
         text=text,
         done=done,
+        trouble=trouble_of(done),
     )
 
 
 @router.post("/grant")
 async def grant(namespace: Namespace, name: Name, person: Person, site: Here, form: Form) -> Response:
     """Activate a person with these permissions, instead of any they had."""
-    wanted = form.get("permissions", "").replace(",", " ").split()
-    if not wanted or not all(_PERMISSION.fullmatch(each) for each in wanted):
-        raise problems.not_valid("Name at least one permission: letters, digits and : . _ / -, separated by blanks.")
+    wanted = permissions_of(form.get("permissions", ""))
     return await _do(
         namespace, name, person, site, form, "granted",
         lambda conn, tenant, user, reason: store.grant(conn, tenant, user, wanted, by=person.person, reason=reason),
@@ -74,18 +74,50 @@ async def revoke(namespace: Namespace, name: Name, person: Person, site: Here, f
     )  # fmt: skip
 
 
+@router.post("/invite")
+async def invite(namespace: Namespace, name: Name, person: Person, site: Here, form: Form) -> Response:
+    """Send a person who has access a link into the application; where permissions are named, give it first."""
+    user, reason = _who(form)
+    wanted = permissions_of(form["permissions"]) if "permissions" in form else None
+    connection = await site.cluster.connection(person.token, namespace, name)
+    trouble = await inviting.invite(site, person, connection, user, permissions=wanted, reason=reason)
+    return _back(namespace, name, form, user, trouble.reason.value if trouble else "invited")
+
+
+@router.post("/withdraw")
+async def withdraw(namespace: Namespace, name: Name, person: Person, site: Here, form: Form) -> Response:
+    """A link that was sent opens nothing any more; the access stays."""
+    return await _do(
+        namespace, name, person, site, form, "withdrawn",
+        lambda conn, tenant, user, _: invitations.withdraw(conn, tenant, user, by=person.person),
+    )  # fmt: skip
+
+
+def trouble_of(done: str) -> MailError | None:
+    """Why an invitation waits, where that is what the page is to say."""
+    return MailError(Reason(done)) if done in set(Reason) else None
+
+
 async def _do(
     namespace: str, name: str, person: Person, site: Here, form: dict[str, str], done: str, act: store.Act
 ) -> Response:
-    user, reason = form.get("user", ""), form.get("reason", "").strip()[:512] or None
-    if not 0 < len(user) <= 255 or "\0" in user:
-        raise problems.bad_request()
+    user, reason = _who(form)
     connection = await site.cluster.connection(person.token, namespace, name)
     await site.records.use(
         person, connection, Kind.ACCESS, lambda conn, tenant: act(conn, tenant, user, reason), subject=user, write=True
     )
-    back = form.get("back", "")
+    return _back(namespace, name, form, user, done)
+
+
+def _who(form: dict[str, str]) -> tuple[str, str | None]:
+    user = form.get("user", "")
+    if not 0 < len(user) <= 255 or "\0" in user:
+        raise problems.bad_request()
+    return user, form.get("reason", "").strip()[:512] or None
+
+
+def _back(namespace: str, name: str, form: dict[str, str], user: str, done: str) -> Response:
     here = f"/namespaces/{namespace}/connections/{name}"
-    if back == "person":
-        return onward(f"{here}/people/person?id={quote(user, safe='')}")
+    if form.get("back") == "person":
+        return onward(f"{here}/people/person?id={quote(user, safe='')}&done={done}")
     return onward(f"{here}/access", done)

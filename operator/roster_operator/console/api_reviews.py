@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from roster_operator.api.model import Digest, Model
@@ -14,23 +14,14 @@ from roster_operator.store.readings import Kind
 from roster_operator.store.tables import BY_ENTITY
 
 from . import decisions, problems
-from .endpoints import PROBLEMS, Name, Namespace, Token
+from .endpoints import MORE, MOST, PROBLEMS, Caller, Here, Name, Namespace, Text, Token
 from .resources import Sync
 from .rights import ASKED, Rights, rights_of
 from .sessions import Session
-from .site import Site, site_of
+from .site import Site
 from .staged import staged_run
 
-_MORE: dict[int | str, dict[str, Any]] = {
-    code: PROBLEMS[400] | {"description": text}
-    for code, text in (
-        (409, "The plan is another one, or nothing is to be decided."),
-        (422, "A value makes no sense, or nothing is staged."),
-    )
-}
-router = APIRouter(prefix="/api/namespaces/{namespace}/syncs/{name}", tags=["review"], responses=PROBLEMS | _MORE)
-Here = Annotated[Site, Depends(site_of)]
-MOST = 500  # records of one answer
+router = APIRouter(prefix="/api/namespaces/{namespace}/syncs/{name}", tags=["review"], responses=PROBLEMS | MORE)
 
 
 class RightsBody(Model):
@@ -77,7 +68,7 @@ class ChangesBody(Model):
 
 
 class IssueBody(Model):
-    """One problem of one record."""
+    """One problem of one record, or of a file: then it has no sourcedId, and field is the column."""
 
     entity: str
     sourced_id: str | None = None
@@ -86,6 +77,8 @@ class IssueBody(Model):
     field: str | None = None
     label: str
     school: str
+    file: str | None = None
+    line: int | None = None
 
 
 class IssuesBody(Model):
@@ -115,23 +108,11 @@ class DecisionBody(Model):
     by: str
 
 
-async def _caller(request: Request, token: Token) -> Session:
-    """The caller as the pages know people: a name that a reading can be recorded under."""
-    person = await site_of(request).cluster.person(token)
-    return Session(token, person, (), "", person, 0, 0)
-
-
-Caller = Annotated[Session, Depends(_caller)]
-
-
 @router.get("/rights")
 async def read_rights(namespace: Namespace, name: Name, token: Token, site: Here) -> RightsBody:
     """What the caller may do here."""
     sync = await site.cluster.sync(token, namespace, name)
     return RightsBody.of(await rights_of(site.cluster, token, namespace, sync.spec.connection_ref.name, name))
-
-
-_Text = Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/changes", response_model_exclude_none=True)
@@ -142,10 +123,10 @@ async def read_changes(
     site: Here,
     entity: Annotated[str, Query(max_length=32)] = "users",
     action: Annotated[str | None, Query(max_length=32)] = None,
-    search: _Text = None,
-    school: _Text = None,
+    search: Text = None,
+    school: Text = None,
     field: Annotated[str | None, Query(max_length=64)] = None,
-    after: _Text = None,
+    after: Text = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
 ) -> ChangesBody:
     """The records that the plan changes, old and new, while they are staged. Recorded as a reading."""
@@ -174,8 +155,8 @@ async def read_issues(
     name: Name,
     caller: Caller,
     site: Here,
-    code: _Text = None,
-    entity: _Text = None,
+    code: Text = None,
+    entity: Text = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> IssuesBody:

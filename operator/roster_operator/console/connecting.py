@@ -105,6 +105,8 @@ def _api(
     if not printed and not all(secret.values()):
         raise problems.not_valid(f"Give {' and '.join(keys)}.")
     api: dict[str, Any] = {"provider": vendor, "endpoint": given.get("endpoint", ""), "auth": auth}
+    if authority := given.get("ca_bundle"):
+        api["caBundle"] = "\n".join(authority.splitlines()) + "\n"  # browsers send CRLF
     if wanted:
         api["parameters"] = {name: given[PARAMETER + name] for name in wanted}
     return api, secret

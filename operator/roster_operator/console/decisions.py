@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from roster_operator.api.kinds import APPROVAL_NOTE, APPROVED_BY, SYNC
+from roster_operator.api.kinds import APPROVAL_NOTE, APPROVED_BY, NOTE_LENGTH, SYNC
 
 from . import problems
 from .cluster import Cluster
 from .resources import Sync
 
-LONGEST = 512  # letters of a note or a reason
+LONGEST = NOTE_LENGTH  # letters of a note or a reason
 
 
 async def approve(cluster: Cluster, token: str, who: str, sync: Sync, digest: str, note: str = "") -> None:
@@ -22,9 +22,8 @@ async def approve(cluster: Cluster, token: str, who: str, sync: Sync, digest: st
     if digest != plan.digest:
         raise problems.plan_changed()
     # The digest binds the approval to the plan, so another's write in between does no harm.
-    notes: dict[str, Any] = {APPROVED_BY: who or None}
-    if words := printable(note):
-        notes[APPROVAL_NOTE] = words
+    # A note of before was about something else.
+    notes: dict[str, Any] = {APPROVED_BY: who or None, APPROVAL_NOTE: printable(note) or None}
     patch = {"metadata": {"annotations": notes}, "spec": {"approvedPlan": digest}}
     await cluster.change(SYNC, token, where.namespace, where.name, patch)
 

@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _NAMESPACE = re.compile(NAMESPACE_PATTERN.removesuffix("$"))
 _PAGE = re.compile(
     r"/(help|connect|namespaces/[a-z0-9-]{1,63}/(connections|syncs)/[a-z0-9.-]{1,253}"
-    r"(/(people|access|upload|activity|changes|issues))?)?"
+    r"(/(people|by-hand|access|upload|activity|changes|issues|keys))?)?"
 )
 
 

@@ -11,9 +11,11 @@ from fastapi import APIRouter, Query, Request, Response
 from roster_operator.store import access as granting
 from roster_operator.store import manual
 from roster_operator.store import people as store
+from roster_operator.store import pins as pinning
 from roster_operator.store.readings import Kind
 
 from . import problems
+from .access import trouble_of
 from .endpoints import Name, Namespace
 from .rights import rights_of
 from .visitor import Form, Here, Person, onward, posted
@@ -73,13 +75,13 @@ async def story(
     wanted = _id(sourced_id)
     connection = await site.cluster.connection(person.token, namespace, name)
 
-    def work(conn: psycopg.Connection, tenant: str) -> tuple[store.Story, granting.Access | None]:
+    def work(conn: psycopg.Connection, tenant: str) -> tuple[store.Story, granting.Access | None, list[pinning.Pin]]:
         found = store.story(conn, tenant, wanted)
         if found is None:
             raise problems.not_found("This person")
-        return found, granting.of(conn, tenant, wanted)
+        return found, granting.of(conn, tenant, wanted), pinning.listing(conn, tenant, "users", wanted)
 
-    found, access = await site.records.use(person, connection, Kind.PERSON, work, subject=wanted)
+    found, access, pins = await site.records.use(person, connection, Kind.PERSON, work, subject=wanted)
     return site.page(
         "person.html",
         person,
@@ -87,7 +89,10 @@ async def story(
         rights=await rights_of(site.cluster, person.token, namespace, name),
         story=found,
         access=access,
+        pins=pins,
+        pinnable=pinning.fields("users"),
         done=done,
+        trouble=trouble_of(done),
     )
 
 

@@ -60,14 +60,14 @@ def bars(plan: PlanSummary) -> list[Bar]:
 
 
 def _bar(entity: str, row: EntityCounts) -> Bar:
-    kept = row.unchanged + row.withheld
+    kept, changed = row.unchanged + row.withheld, row.update + row.rekeyed
     parts = [
         Part("stays", "stay as they are", kept),
-        Part("changes", "change", row.update),
+        Part("changes", "change", changed),
         Part("comes", "are new or come back", row.create + row.reactivate),
         Part("goes", "go", row.deactivate),
     ]
-    before = kept + row.update + row.deactivate
+    before = kept + changed + row.deactivate
     return Bar(
         entity,
         tuple(_placed([part for part in parts if part.amount])),
@@ -77,6 +77,8 @@ def _bar(entity: str, row: EntityCounts) -> Bar:
 
 
 def _placed(parts: Sequence[Part]) -> list[Part]:
+    if not parts:  # records were received, and none of them counts as anything
+        return []
     total = sum(part.amount for part in parts)
     widths = [max(_LEAST, WIDTH * part.amount / total) for part in parts]
     # What the small ones were given is taken from the largest.
@@ -104,7 +106,7 @@ def history(syncs: Sequence[Sync]) -> list[Column]:
     amounts: list[int] = []
     for _, plan in shown:
         total = plan.summed() if plan else EntityCounts()
-        amounts.append(total.create + total.update + total.deactivate + total.reactivate)
+        amounts.append(total.create + total.update + total.deactivate + total.reactivate + total.rekeyed)
     most = sqrt(max(amounts, default=0)) or 1
     step = WIDTH / max(len(shown), 8)
     columns: list[Column] = []

@@ -94,6 +94,13 @@ def not_waiting() -> Problem:
     return Problem(409, "NotWaiting", "This sync does not wait for a decision.", "Its page says how it stands.")
 
 
+def not_merged() -> Problem:
+    """There is nothing to take back."""
+    return Problem(
+        409, "NotMerged", "Nothing of this sync was merged, so there is nothing to undo.", "Undo a merged sync."
+    )
+
+
 def needs_right(verb: str, on: str, what: str) -> Problem:
     """A verb of ours that the person has not."""
     return Problem(
@@ -111,6 +118,17 @@ def no_database() -> Problem:
         "NoDatabase",
         "This console is not connected to the database, so it shows counts and no records.",
         "Ask the platform team to give it a login: `roster console-login create`.",
+    )
+
+
+def invites_nobody() -> Problem:
+    """No mail server, or no address of the application."""
+    return Problem(
+        404,
+        "InvitationsOff",
+        "This console sends no invitations. Nothing was changed.",
+        "Activate the person, and tell them how to sign in; or ask the platform team to set up invitations "
+        "(docs/how-to/invite.md).",
     )
 
 

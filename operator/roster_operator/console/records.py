@@ -15,6 +15,7 @@ from roster_operator.api.connection import find
 from roster_operator.api.kinds import CONNECTION
 from roster_operator.store import readings
 from roster_operator.store.errors import StoreError
+from roster_operator.store.pool import Pool
 from roster_operator.store.readings import Kind, Place
 
 from . import problems
@@ -32,7 +33,12 @@ VERBS: dict[Kind, tuple[str, str]] = {
     Kind.PEOPLE: ("viewrecords", "see records"),
     Kind.PERSON: ("viewrecords", "see records"),
     Kind.ACTIVITY: ("viewrecords", "see records"),
+    Kind.PINS: ("viewrecords", "see records"),
+    Kind.MATCHES: ("viewrecords", "see records"),
+    Kind.EXPORT: ("viewrecords", "see records"),
     Kind.STUDENT: ("upload", "add people or send in bundles"),
+    Kind.PIN: ("upload", "change records by hand"),
+    Kind.MATCH: ("upload", "change records by hand"),
     Kind.UPLOADS: ("upload", "add people or send in bundles"),
     Kind.ACCESS: ("grantaccess", "activate people"),
 }
@@ -41,15 +47,15 @@ VERBS: dict[Kind, tuple[str, str]] = {
 class Records:
     """The database, as far as one person may see it."""
 
-    def __init__(self, settings: Settings, cluster: Cluster) -> None:
-        self._url = settings.database
+    def __init__(self, settings: Settings, cluster: Cluster, pool: Pool | None) -> None:
+        self._pool = pool
         self._cluster_id = settings.cluster or None
         self._cluster = cluster
 
     @property
     def there(self) -> bool:
         """The console has a login."""
-        return bool(self._url)
+        return self._pool is not None
 
     async def use(
         self,
@@ -62,7 +68,7 @@ class Records:
         write: bool = False,
     ) -> T:
         """What `work` gives, which gets an open transaction and the tenant. Raises problems.Problem."""
-        if not self._url:
+        if self._pool is None:
             raise problems.no_database()
         where = connection.metadata
         verb, what = VERBS[kind]
@@ -71,10 +77,11 @@ class Records:
         if not person.person:
             raise problems.nobody()
         place = Place(_tenant(connection), where.namespace, where.name, self._cluster_id)
-        return await run_in_threadpool(self._work, place, person.person, kind, work, subject, write)
+        return await run_in_threadpool(self._work, self._pool, place, person.person, kind, work, subject, write)
 
     def _work(
         self,
+        pool: Pool,
         place: Place,
         who: str,
         kind: Kind,
@@ -83,7 +90,7 @@ class Records:
         write: bool,
     ) -> T:
         try:
-            with readings.opened(self._url, place, person=who, kind=kind, subject=subject, write=write) as conn:
+            with readings.opened(pool.connection, place, person=who, kind=kind, subject=subject, write=write) as conn:
                 return work(conn, place.tenant)
         except StoreError as error:
             raise problems.from_store(error.reason, error.message, error.next_step, retryable=error.retryable) from None

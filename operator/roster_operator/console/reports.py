@@ -12,9 +12,11 @@ from roster_operator.store import review, runs
 from roster_operator.store.issues import RecordIssue
 
 from . import standard
-from .words import standard_name
 
 MOST_ROWS = 50_000  # of a file
+_HEADER = (
+    "School", "Kind of record", "sourcedId", "Name", "File", "Line", "Field", "Severity", "Problem", "What to do"
+)  # fmt: skip
 
 
 def changes(
@@ -30,10 +32,19 @@ def issues_file(issues: Iterable[RecordIssue]) -> str:
     """CSV with one line a problem, for those who correct it. Its first mark tells spreadsheets that it is UTF-8."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow(["School", "Kind of record", "sourcedId", "Name", "Field", "Severity", "Problem", "What to do"])
+    writer.writerow(_HEADER)
     for issue in issues:
-        field = standard_name(issue.field) if issue.field else ""
         what = standard.meaning(issue.code) or issue.code
-        row = (issue.school, issue.entity, issue.sourced_id or "", issue.label, field, issue.severity, what)
+        place = (issue.file or "", str(issue.line or ""))
+        row = (
+            issue.school,
+            issue.entity,
+            issue.sourced_id or "",
+            issue.label,
+            *place,
+            issue.field or "",
+            issue.severity,
+            what,
+        )
         writer.writerow([standard.safe_cell(cell) for cell in (*row, standard.remedy(issue.code))])
     return "\ufeff" + out.getvalue()

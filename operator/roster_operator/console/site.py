@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from roster_operator.store.pool import Pool
+
 from . import picture, standard, views, words
 from .cluster import Cluster
+from .invitation_mail import Inviting
+from .oidc import Provider
 from .records import Records
 from .sessions import Session, Sessions
 
 SESSION_COOKIE = "__Host-roster-session"
 LOGIN_COOKIE = "__Host-roster-login"
+ATTEMPT_COOKIE = "__Host-roster-attempt"
 _FOLDER = Path(__file__).parent
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
@@ -25,11 +31,25 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 class Site:
     """One console."""
 
-    def __init__(self, cluster: Cluster, records: Records, sessions: Sessions, support: str = "") -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        records: Records,
+        sessions: Sessions,
+        support: str = "",
+        pool: Pool | None = None,
+        provider: Provider | None = None,
+        token_login: bool = True,
+        inviting: Inviting | None = None,
+    ) -> None:
         self.cluster = cluster
         self.records = records
         self.sessions = sessions
         self.support = support
+        self.inviting = inviting
+        self._pool = pool
+        self.provider = provider
+        self.token_login = token_login
         self.static: dict[str, tuple[bytes, str]] = {
             path.name: (path.read_bytes(), _TYPES[path.suffix])
             for path in sorted((_FOLDER / "static").iterdir())
@@ -49,9 +69,17 @@ class Site:
         together = b"".join(content for content, _ in self.static.values())
         self._version = hashlib.sha256(together).hexdigest()[:12]
 
-    def session(self, request: Request) -> Session | None:
-        """Who is signed in in this browser."""
-        return self.sessions.find(request.cookies.get(SESSION_COOKIE))
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.cluster.close()
+        if self.provider is not None:
+            await self.provider.close()
+        if self._pool is not None:
+            await run_in_threadpool(self._pool.close)
+
+    async def session(self, request: Request) -> Session | None:
+        """Who is signed in in this browser. Raises problems.Problem."""
+        return await self.sessions.find(request.cookies.get(SESSION_COOKIE))
 
     def page(self, template: str, session: Session | None, status: int = 200, **values: Any) -> HTMLResponse:
         """A page. StrictUndefined refuses a template that asks for a value it was not given."""
@@ -69,6 +97,7 @@ class Site:
             ago=ago,
             support=self.support,
             records=self.records.there,
+            invites=self.inviting is not None,
             **values,
         )
         return HTMLResponse(text, status)

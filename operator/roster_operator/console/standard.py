@@ -16,7 +16,7 @@ from roster_operator.oneroster.csvfiles.report import Report
 from roster_operator.oneroster.csvfiles.validate import validate
 from roster_operator.oneroster.profile import Profile, profiles
 
-__all__ = ["Profile", "Report", "check_bundle", "grouped", "meaning", "readable", "remedy", "safe_cell", "vendors"]
+__all__ = ["Profile", "Report", "check_bundle", "grouped", "meaning", "remedy", "safe_cell", "vendors"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,6 @@ def vendors() -> Mapping[str, Profile]:
 def check_bundle(file: IO[bytes]) -> Report:
     """Everything that is wrong with a zip; no value of it is in the report. Takes its time: not for the event loop."""
     return validate(cast("BinaryIO", file))
-
-
-def readable(report: Report) -> bool:
-    """Whether a sync could be made of the bundle: nothing refuses it as a whole."""
-    return bool(report.version) and not any(FAULTS[code].reason for code, _ in report.counts)
 
 
 def grouped(report: Report, most: int) -> list[Group]:

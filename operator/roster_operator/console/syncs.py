@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from roster_operator.store import issues as record_issues
-from roster_operator.store import review
+from roster_operator.store import proposals, review
 from roster_operator.store.readings import Kind
 from roster_operator.store.tables import BY_ENTITY
 
-from . import decisions, problems, reports, verdict, views
+from . import decisions, problems, reports, undoing, verdict, views
 from .endpoints import Name, Namespace
 from .problems import Problem
 from .resources import Connection, Sync
@@ -153,6 +153,34 @@ async def sync_issues_file(namespace: Namespace, name: Name, person: Person, sit
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}-issues.csv"'},
     )
+
+
+@router.get("/namespaces/{namespace}/syncs/{name}/keys")
+async def sync_keys(namespace: Namespace, name: Name, person: Person, site: Here, after: _Short = "") -> Response:
+    """Who would be who: the people who come under another sourcedId, old id → new id."""
+    if "\0" in after:
+        raise problems.bad_request()
+    found, connection = await _with_connection(site, person, namespace, name)
+    listed = await site.records.use(
+        person, connection, Kind.PLAN,
+        lambda conn, _: proposals.proposed(conn, staged_run(conn, found), after or None, PAGE + 1),
+    )  # fmt: skip
+    return site.page(
+        "keys.html",
+        person,
+        sync=found,
+        connection=connection,
+        keys=listed[:PAGE],
+        more=listed[PAGE - 1].old if len(listed) > PAGE else "",
+        first=not after,
+    )
+
+
+@router.post("/namespaces/{namespace}/syncs/{name}/undo")
+async def sync_undo(namespace: Namespace, name: Name, person: Person, site: Here, form: Form) -> Response:
+    """A sync that takes back what this one did. It waits for a person like any other."""
+    made = await undoing.begin(site.cluster, person, namespace, name, overwrite=form.get("overwrite") == "yes")
+    return onward(f"/namespaces/{namespace}/syncs/{made}")
 
 
 @router.post("/namespaces/{namespace}/syncs/{name}/approve")

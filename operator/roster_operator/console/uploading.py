@@ -22,6 +22,8 @@ from .endpoints import Name, Namespace
 from .guard import check_form_token, check_origin
 from .resources import Connection
 from .rights import rights_of
+from .sessions import Session
+from .site import Site
 from .visitor import Form, Here, Person, onward
 
 router = APIRouter(prefix="/namespaces/{namespace}/connections/{name}/upload", include_in_schema=False)
@@ -49,11 +51,11 @@ async def upload(request: Request, namespace: Namespace, name: Name, person: Per
     """Take a zip, say what is wrong with it, and keep it if it is a bundle."""
     check_origin(request)
     connection = await site.cluster.connection(person.token, namespace, name)
-    _takes_uploads(connection)
+    takes_uploads(connection)
     # Asked before half a gigabyte is read; the gate asks again.
     if not await site.cluster.may(person.token, "upload", CONNECTION, namespace, name):
         raise problems.needs_right("upload", CONNECTION.plural, "send in bundles")
-    parser = MultiPartParser(request.headers, _bounded(request), max_files=1, max_fields=2)
+    parser = MultiPartParser(request.headers, bounded(request), max_files=1, max_fields=2)
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError):
@@ -63,7 +65,7 @@ async def upload(request: Request, namespace: Namespace, name: Name, person: Per
         check_form_token(given if isinstance(given, str) else None, person.form_token)
         if sent is None or isinstance(sent, str) or not sent.size:
             raise problems.not_valid("Choose a zip file.")
-        checked = await _check(site, person, connection, sent.file)
+        checked = await check(site, person, connection, sent.file)
     finally:
         await form.close()
     return await _page(site, person, connection, checked, 200 if checked.kept else 422)
@@ -72,21 +74,26 @@ async def upload(request: Request, namespace: Namespace, name: Name, person: Per
 @router.post("/stage")
 async def upload_stage(namespace: Namespace, name: Name, person: Person, site: Here, form: Form) -> Response:
     """A sync from a bundle that rests here."""
-    connection = await site.cluster.connection(person.token, namespace, name)
-    _takes_uploads(connection)
-    spec = {"connectionRef": {"name": name}, "source": {"upload": form.get("digest", "")}}
-    made = await site.cluster.create(
-        SYNC, person.token, namespace, {"metadata": {"name": new_name(name)}, "spec": spec}
-    )
+    made = await stage(site, person, namespace, name, form.get("digest", ""))
     return onward(f"/namespaces/{namespace}/syncs/{made}")
 
 
-async def _check(site: Here, person: Person, connection: Connection, file: IO[bytes]) -> Checked:
+async def stage(site: Site, person: Session, namespace: str, name: str, digest: str) -> str:
+    """Begin a sync of a bundle that rests; its name. Raises problems.Problem."""
+    takes_uploads(await site.cluster.connection(person.token, namespace, name))
+    spec = {"connectionRef": {"name": name}, "source": {"upload": digest}}
+    return await site.cluster.create(
+        SYNC, person.token, namespace, {"metadata": {"name": new_name(name)}, "spec": spec}
+    )
+
+
+async def check(site: Site, person: Session, connection: Connection, file: IO[bytes]) -> Checked:
+    """Look at a bundle, and keep it if a sync could be made of it. Raises problems.Problem."""
     with tempfile.TemporaryFile() as whole:  # the form's own file may be one in memory, of another kind
         file.seek(0)
         await run_in_threadpool(_copy, file, whole)
         report = await run_in_threadpool(standard.check_bundle, whole)
-        if not standard.readable(report):
+        if not report.readable:
             return Checked(report, None)
 
         def work(conn: psycopg.Connection, _: str) -> store.Upload:
@@ -101,7 +108,7 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> None:
     target.seek(0)
 
 
-async def _bounded(request: Request) -> AsyncGenerator[bytes]:
+async def bounded(request: Request) -> AsyncGenerator[bytes]:
     """The body, and an end to it: the sender's Content-Length is not believed."""
     size = 0
     async for chunk in request.stream():
@@ -128,6 +135,7 @@ async def _page(site: Here, person: Person, connection: Connection, checked: Che
     )
 
 
-def _takes_uploads(connection: Connection) -> None:
+def takes_uploads(connection: Connection) -> None:
+    """Raises problems.Problem where the connection's source is another one."""
     if connection.spec.csv is None or connection.spec.csv.upload is None:
         raise problems.not_valid("This connection takes no uploads: its source is another one.")

@@ -128,8 +128,23 @@ ACTS = {
     "byHand": "Changed people by hand",
     "granted": "Gave access",
     "revoked": "Ended an access",
+    "invited": "Invited people",
     "uploaded": "Sent in a bundle",
     "read": "Looked at records",
+}
+# What was done about an invitation, and how one stands: (tone, words).
+INVITED = {
+    "invited": "wrote an invitation",
+    "notSent": "it could not be sent:",
+    "withdrawn": "withdrew an invitation",
+    "redeemed": "the application took an invitation in",
+}
+INVITATIONS = {
+    "Sent": ("calm", "Sent"),
+    "Waiting": ("waits", "Not sent"),
+    "Redeemed": ("good", "Used"),
+    "Expired": ("waits", "Expired"),
+    "Withdrawn": ("calm", "Withdrawn"),
 }
 READ = {
     "plan": "a sync's records",
@@ -137,6 +152,11 @@ READ = {
     "people": "a list of people",
     "person": "one person",
     "student": "a student added by hand",
+    "pins": "pinned values",
+    "pin": "a pinned value",
+    "matches": "who may be one person",
+    "match": "a decision on who is one person",
+    "export": "everything that is merged, as a file",
     "access": "who has access",
     "uploads": "bundles",
     "activity": "activity",

@@ -21,8 +21,8 @@ class SignInNeeded(Exception):  # noqa: N818  a way to go, not a failure
         self.page = page
 
 
-def _signed_in(request: Request) -> Session:
-    session = site_of(request).session(request)
+async def _signed_in(request: Request) -> Session:
+    session = await site_of(request).session(request)
     if session is None:
         # What was posted is lost, and said to be: the person comes back to the page that the form stood on.
         raise SignInNeeded(
