@@ -19,14 +19,17 @@ from roster_operator.worker.decisions import beyond
 from roster_operator.worker.inputs import ManifestSecret, NoSecret, SecretValues
 
 from . import engine as engines
-from . import owner
+from . import holding, owner
 from . import upload as uploading
+from .access import access_app
 from .cluster import acting, deciding, registration
 from .cluster.deciding import ReviewOutput
 from .cluster.shared import Context, Kubeconfig, Namespace, complete_connection, complete_sync
 from .manifests import Connection, connection_from, secret_values
+from .matches import match_app
 from .output import (
     Output,
+    changes_document,
     console,
     errors,
     plan_document,
@@ -37,7 +40,7 @@ from .output import (
     print_staged,
     print_test,
 )
-from .people import match_app, pin_app
+from .pins import pin_app
 from .problems import issues
 from .shared import (
     FAILED,
@@ -72,7 +75,7 @@ app.command()(undo)
 app.add_typer(owner.tenant_app, name="tenant")
 app.add_typer(owner.reader_app, name="reader")
 app.add_typer(owner.console_app, name="console-login")
-app.add_typer(owner.access_app, name="access")
+app.add_typer(access_app, name="access")
 app.add_typer(student_app, name="student")
 app.add_typer(pin_app, name="pin")
 app.add_typer(match_app, name="match")
@@ -194,39 +197,45 @@ def review(
         typer.Option(help="Only one action: create, vanished, newKey, pinned… (docs/how-to/limits.md)."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many records.")] = 20,
+    held: Annotated[
+        bool, typer.Option("--held", help="List the records that a limit holds; --entity: only of this one.")
+    ] = False,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     output: Annotated[
-        ReviewOutput, typer.Option("--output", "-o", help="table, json; in a cluster also yaml, markdown.")
+        ReviewOutput,
+        typer.Option("--output", "-o", help="table, json; in a cluster also yaml, markdown; with --held csv."),
     ] = ReviewOutput.TABLE,
 ) -> None:
-    """Show a staged plan. With -f and --entity also its records, old and new: those are personal data."""
+    """Show a staged plan. With -f and --entity or --held also its records: those are personal data."""
     if filename is None:
-        if entity is not None or action is not None:
-            raise typer.BadParameter("records of a cluster's sync are shown by the console", param_hint="--entity")
+        if entity is not None or action is not None or held:
+            raise typer.BadParameter(
+                "records of a cluster's sync: `roster diff`", param_hint="--held" if held else "--entity"
+            )
+        if output is ReviewOutput.CSV:
+            raise typer.BadParameter("csv is for --held, with a file", param_hint="--output")
         deciding.review(name, output, namespace, context, kubeconfig)
         return
-    if output not in (ReviewOutput.TABLE, ReviewOutput.JSON):
-        raise typer.BadParameter("with a file: table or json", param_hint="--output")
+    if output not in (ReviewOutput.TABLE, ReviewOutput.JSON, *([ReviewOutput.CSV] if held else [])):
+        raise typer.BadParameter("with a file: table or json; with --held also csv", param_hint="--output")
+    if held and action is not None:
+        raise typer.BadParameter("a limit says which actions it is about", param_hint="--action")
     try:
         run = uuid.UUID(name)
     except ValueError:
         raise typer.BadParameter("with a file: a run's id, as `roster stage` printed it", param_hint="RUN") from None
     if entity is not None and entity not in BY_ENTITY:
         raise typer.BadParameter(f"one of {', '.join(BY_ENTITY)}", param_hint="--entity")
+    if held:
+        with told(), engines.engine(connection_from(filename), database, Policy()) as engine:
+            run_held, lists = engine.held(run, entity=entity, limit=limit)
+        holding.show(run_held, lists, output)
+        raise typer.Exit(WAITS)
     with told(), engines.engine(connection_from(filename), database, Policy()) as engine:
         found, staged, changes = engine.review(run, entity=entity, action=action, limit=limit)
     if output is ReviewOutput.JSON:
-        listed = [
-            {
-                "entity": c.entity,
-                "action": c.action,
-                "sourcedId": c.sourced_id,
-                "fields": {k: {"old": o, "new": n} for k, (o, n) in c.fields.items()},
-            }
-            for c in changes
-        ]
         print_json(
             "Review",
             {
@@ -234,7 +243,7 @@ def review(
                 "sync": found.name,
                 "state": found.state,
                 **plan_document(staged.plan, staged.hits),
-                "changes": listed,
+                "changes": changes_document(changes),
             },
         )
     else:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import psycopg
 
+from roster_operator.api.limits import LimitHit
 from roster_operator.api.sync import Mode
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY, Policy, TestReport
 from roster_operator.oneroster.csvfiles.source import CsvSource
-from roster_operator.store import issue_history, migrate, review, runs, tenants, uploads
+from roster_operator.store import held, issue_history, migrate, review, runs, tenants, uploads
 from roster_operator.store import merge as merging
 from roster_operator.store import undo as undoing
 from roster_operator.store.database import connect
@@ -22,6 +23,7 @@ from roster_operator.store.runs import Run, RunName
 from roster_operator.store.uploads import Upload
 from roster_operator.worker import check
 from roster_operator.worker.choices import choices_of
+from roster_operator.worker.decisions import held_for, schools_over
 from roster_operator.worker.failures import WorkerError
 from roster_operator.worker.inputs import SecretValues
 from roster_operator.worker.pull import Progress
@@ -35,6 +37,15 @@ from .manifests import Connection
 
 # A tenant is claimed by (cluster, namespace, name); without a cluster this stands in the first place.
 LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class HeldBy:
+    """A limit that a plan goes beyond, and records that it is about. waits: its removals wait for a later sync."""
+
+    hit: LimitHit
+    waits: bool
+    records: list[held.Held]
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,28 @@ class Engine:
                 else []
             )
             return found, recorded(found, self.connection.spec.limits), listed
+
+    def held(self, run: uuid.UUID, *, entity: str | None, limit: int) -> tuple[Run, list[HeldBy]]:
+        """The limits that a staged plan goes beyond, or for which its removals wait, and the records of each.
+
+        limit: records of one limit. Raises WorkerError(RunUnknown, NotWaiting).
+        """
+        with connect(self.stage_url) as conn:
+            found = self._known(runs.find(conn, run))
+            if found.state != "Staged":
+                raise WorkerError(
+                    "NotWaiting", f"This run is {found.state}: nothing of it is held.", "`roster runs` lists them."
+                )
+            staged = recorded(found, self.connection.spec.limits)
+            lists: list[HeldBy] = []
+            for waits, hits in ((False, staged.hits), (True, held_for(staged.plan))):
+                for hit in hits:
+                    if entity in (None, hit.entity):
+                        over = schools_over(staged.plan, hit.max_percent, hit.max_count)
+                        schools = tuple(each.school for each in over if each.entity == hit.entity)
+                        asked = held.Question(hit.limit, hit.entity, schools)
+                        lists.append(HeldBy(hit, waits, held.records(conn, found, asked, limit=limit)))
+            return found, lists
 
     def problems(
         self, *, code: str | None, school: str | None

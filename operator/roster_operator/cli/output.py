@@ -154,6 +154,19 @@ def print_failure(failure: Failure) -> None:
     errors.print(f"[bold red]{failure.reason}[/]: {failure.message}", highlight=False)
 
 
+def changes_document(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """Records with old and new, as JSON."""
+    return [
+        {
+            "entity": change.entity,
+            "action": change.action,
+            "sourcedId": change.sourced_id,
+            "fields": {key: {"old": old, "new": new} for key, (old, new) in change.fields.items()},
+        }
+        for change in changes
+    ]
+
+
 def print_changes(changes: Iterable[Change]) -> None:
     """Records with old → new."""
     for change in changes:

@@ -1,14 +1,15 @@
-"""What the database's owner does: the schema, the tenants, the application's logins, and who may use it."""
+"""What the database's owner does: the schema, the tenants, and the application's and the console's logins."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from roster_operator.api.task import MERGE_URL_KEY, STAGE_URL_KEY
-from roster_operator.store import access, console_logins, erase, readers, retention, tenants
+from roster_operator.store import console_logins, erase, readers, retention, tenants
 from roster_operator.store import migrate as migrating
 
 from .manifests import secret_manifest
@@ -18,20 +19,26 @@ from .shared import OutputOption, OwnerDatabase, me, told
 tenant_app = typer.Typer(no_args_is_help=True, help="Tenants and their database logins. Needs the owner's URL.")
 reader_app = typer.Typer(no_args_is_help=True, help="The application's own logins. Needs the owner's URL.")
 console_app = typer.Typer(no_args_is_help=True, help="The console's login to the database. Needs the owner's URL.")
-access_app = typer.Typer(no_args_is_help=True, help="Who may use the application. Needs the owner's URL.")
 
 Tenant = Annotated[str, typer.Argument(help="The key of the district's rows.")]
 User = Annotated[str, typer.Argument(metavar="SOURCEDID", help="The person's sourcedId.")]
-Reason = Annotated[str | None, typer.Option(help="Why; kept beside the grant.")]
 
 
 def migrate(database: OwnerDatabase) -> None:
     """Bring the database's schema up to date. Needs the owner's URL."""
     with told():
         applied = migrating.migrate(database)
+        exposed = migrating.exposures(database)
     for migration in applied:
         console.print(f"applied {migration.name}", highlight=False)
     console.print(f"Schema version {migrating.newest_version()}.", highlight=False)
+    for each in exposed:
+        console.print(
+            f"PostgreSQL's log can show personal data: {each.what} ({each.logins} logins; {', '.join(each.settings)}).",
+            highlight=False,
+        )
+    if exposed:
+        console.print("What to set: docs/how-to/postgresql-log.md", highlight=False)
 
 
 @tenant_app.command("create")
@@ -94,7 +101,11 @@ def erase_person(
     user: User,
     database: OwnerDatabase,
     discard_staged: Annotated[
-        bool, typer.Option("--discard-staged", help="End the district's waiting syncs, which may hold the person too.")
+        bool,
+        typer.Option(
+            "--discard-staged",
+            help="End the district's waiting syncs and delete its uploads: they may hold the person.",
+        ),
     ] = False,
     reason: Annotated[str | None, typer.Option(help="Why; kept in the receipt.")] = None,
     output: OutputOption = Output.TABLE,
@@ -125,7 +136,8 @@ def reap(
                 f"removed {rows}; {each.history} entries of history, {each.runs} old runs, {each.stages} overdue stages"
             )
         )
-        console.print(f"{each.tenant}  {what}", highlight=False)
+        # One line a tenant, also in the log of a pod, which is as wide as nothing.
+        console.print(f"{each.tenant}  {what}", highlight=False, soft_wrap=True)
 
 
 def _print_receipt(receipt: erase.Receipt, output: Output) -> None:
@@ -183,12 +195,19 @@ def console_login_create(
     host: Annotated[
         str | None, typer.Option(help="Host and port that the cluster reaches the database by, where yours differ.")
     ] = None,
-    rotate: Annotated[bool, typer.Option("--rotate", help="A new password for a login that exists.")] = False,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="A new password and a new key for a login that exists.")
+    ] = False,
 ) -> None:
-    """Make the console's own login, and print its Secret (key url): pipe it into kubectl apply."""
+    """Make the console's own login, and print its Secret: pipe it into kubectl apply.
+
+    Its keys are url and session-key, which closes the sessions that the console keeps in the database. A console takes
+    new ones when it is started again; with a new session-key everybody signs in once more.
+    """
     with told():
         url = console_logins.create(database, login, rotate=rotate, host=host)
-        typer.echo(secret_manifest(secret_name, namespace, {"url": url}), nl=False)
+        values = {"url": url, "session-key": secrets.token_urlsafe(48)}
+        typer.echo(secret_manifest(secret_name, namespace, values), nl=False)
 
 
 @console_app.command("drop")
@@ -197,55 +216,3 @@ def console_login_drop(login: str, database: OwnerDatabase) -> None:
     with told():
         console_logins.drop(database, login)
     console.print("Dropped.")
-
-
-@access_app.command("grant")
-def access_grant(
-    tenant: Tenant,
-    user: User,
-    database: OwnerDatabase,
-    permission: Annotated[list[str], typer.Option("--permission", help="A permission. Repeat for more.")],
-    reason: Reason = None,
-) -> None:
-    """Let an imported person use the application, with these permissions instead of any they had."""
-    with told():
-        access.grant(database, tenant, user, permission, by=me(), reason=reason)
-    console.print("Granted.")
-
-
-@access_app.command("revoke")
-def access_revoke(tenant: Tenant, user: User, database: OwnerDatabase, reason: Reason = None) -> None:
-    """End a person's access."""
-    with told():
-        access.revoke(database, tenant, user, by=me(), reason=reason)
-    console.print("Revoked.")
-
-
-@access_app.command("list")
-def access_list(tenant: Tenant, database: OwnerDatabase, output: OutputOption = Output.TABLE) -> None:
-    """List who has or had access. Shows sourcedIds: treat the output as personal data."""
-    with told():
-        found = access.listing(database, tenant)
-    if output is Output.JSON:
-        print_json(
-            "AccessList",
-            {
-                "access": [
-                    {
-                        "userSourcedId": each.user_sourced_id,
-                        "permissions": list(each.permissions),
-                        "grantedBy": each.granted_by,
-                        "grantedAt": each.granted_at.isoformat(),
-                        "revokedBy": each.revoked_by,
-                        "revokedAt": each.revoked_at.isoformat() if each.revoked_at else None,
-                        "reason": each.reason,
-                        "effective": each.effective,
-                    }
-                    for each in found
-                ]
-            },
-        )
-        return
-    for each in found:
-        state = "revoked" if each.revoked_at else "active" if each.effective else "rests: the person is not active"
-        console.print(f"{each.user_sourced_id}  {', '.join(each.permissions)}  {state}", highlight=False)

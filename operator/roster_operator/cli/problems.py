@@ -91,6 +91,8 @@ def _record(each: Problem) -> dict[str, Any]:
         "sourcedId": each.sourced_id,
         "code": each.code,
         "field": each.field,
+        "file": each.file or "",
+        "line": each.line or "",
         "severity": each.severity,
         "school": each.school or "",
         "state": each.state,

@@ -2,87 +2,115 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
 
 import typer
 
 from roster_operator.store import manual
 
-from .output import console
-from .shared import OwnerDatabase, me, told
+from .cluster.place import District, PlaceOptions, records
+from .grouped import grouped
+from .shared import me, told
 
 student_app = typer.Typer(
     no_args_is_help=True,
-    help="Students who are added by hand. Needs the owner's URL. No sync changes them before the SIS has them.",
+    help="Students who are added by hand. No sync changes them before the SIS has them. In a cluster through the "
+    "console; with --database by the owner's URL.",
 )
 
-Tenant = Annotated[str, typer.Argument(help="The key of the district's rows.")]
 SourcedId = Annotated[str, typer.Argument(metavar="SOURCEDID", help="The student's sourcedId, as `add` printed it.")]
-Given = Annotated[str, typer.Option("--given-name", help="Given name.")]
-Family = Annotated[str, typer.Option("--family-name", help="Family name.")]
-School = Annotated[str, typer.Option("--school", help="sourcedId of the school.")]
-Middle = Annotated[str | None, typer.Option("--middle-name", help="Middle name.")]
-Email = Annotated[str | None, typer.Option("--email", help="E-mail address.")]
-Username = Annotated[str | None, typer.Option("--username", help="User name.")]
-Identifier = Annotated[
-    str | None, typer.Option("--identifier", help="The student number; by it the student is found again in the SIS.")
-]
-Grade = Annotated[list[str], typer.Option("--grade", help="A grade. Repeat for more.")]
-Class = Annotated[list[str], typer.Option("--class", help="sourcedId of a class. Repeat for more.")]
 Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
 
 
+@dataclass(frozen=True)
+class StudentOptions:
+    """Everything that is known of a student who is added by hand (grouped.py)."""
+
+    given_name: Annotated[str, typer.Option("--given-name", help="Given name.")]
+    family_name: Annotated[str, typer.Option("--family-name", help="Family name.")]
+    school: Annotated[str, typer.Option("--school", help="sourcedId of the school.")]
+    middle_name: Annotated[str | None, typer.Option("--middle-name", help="Middle name.")] = None
+    email: Annotated[str | None, typer.Option("--email", help="E-mail address.")] = None
+    username: Annotated[str | None, typer.Option("--username", help="User name.")] = None
+    identifier: Annotated[
+        str | None,
+        typer.Option("--identifier", help="The student number; by it the student is found again in the SIS."),
+    ] = None
+    grade: Annotated[list[str], typer.Option("--grade", help="A grade. Repeat for more.")] = field(
+        default_factory=list[str]
+    )
+    class_: Annotated[list[str], typer.Option("--class", help="sourcedId of a class. Repeat for more.")] = field(
+        default_factory=list[str]
+    )
+
+    def student(self) -> manual.Student:
+        """As the store takes it."""
+        names = (self.given_name, self.family_name, self.school, self.middle_name)
+        return manual.Student(*names, self.email, self.username, self.identifier, tuple(self.grade), tuple(self.class_))
+
+
 @student_app.command()
+@grouped
 def add(
-    tenant: Tenant,
-    database: OwnerDatabase,
-    given_name: Given,
-    family_name: Family,
-    school: School,
-    middle_name: Middle = None,
-    email: Email = None,
-    username: Username = None,
-    identifier: Identifier = None,
-    grade: Grade = [],  # noqa: B006  typer copies it
-    class_: Class = [],  # noqa: B006
+    district: District,
+    known: StudentOptions,
     reason: Reason = None,
+    *,
+    where: PlaceOptions,
 ) -> None:
     """Add a student, and print the new sourcedId. Access to the application is granted for itself."""
-    student = manual.Student(
-        given_name, family_name, school, middle_name, email, username, identifier, tuple(grade), tuple(class_)
-    )
+    student = known.student()
+    if where.database is None:
+        with records(district, where.cluster) as there:
+            typer.echo(there.change("POST", "students", _body(student, reason))["sourcedId"])
+        return
     with told():
-        typer.echo(manual.add(database, tenant, student, by=me(), reason=reason))
+        typer.echo(manual.add(where.database, district, student, by=me(), reason=reason))
 
 
 @student_app.command()
+@grouped
 def edit(
-    tenant: Tenant,
+    district: District,
     sourced_id: SourcedId,
-    database: OwnerDatabase,
-    given_name: Given,
-    family_name: Family,
-    school: School,
-    middle_name: Middle = None,
-    email: Email = None,
-    username: Username = None,
-    identifier: Identifier = None,
-    grade: Grade = [],  # noqa: B006
-    class_: Class = [],  # noqa: B006
+    known: StudentOptions,
     reason: Reason = None,
+    *,
+    where: PlaceOptions,
 ) -> None:
     """Say anew everything that is known of a student who was added by hand. What is left out is emptied."""
-    student = manual.Student(
-        given_name, family_name, school, middle_name, email, username, identifier, tuple(grade), tuple(class_)
-    )
-    with told():
-        manual.edit(database, tenant, sourced_id, student, by=me(), reason=reason)
-    console.print("Changed.")
+    student = known.student()
+    if where.database is None:
+        with records(district, where.cluster) as there:
+            there.change("PUT", "students", _body(student, reason), id=sourced_id)
+    else:
+        with told():
+            manual.edit(where.database, district, sourced_id, student, by=me(), reason=reason)
+    typer.echo("Changed.")
 
 
 @student_app.command()
-def end(tenant: Tenant, sourced_id: SourcedId, database: OwnerDatabase, reason: Reason = None) -> None:
+@grouped
+def end(
+    district: District,
+    sourced_id: SourcedId,
+    reason: Reason = None,
+    *,
+    where: PlaceOptions,
+) -> None:
     """Deactivate a student who was added by hand, with their enrollments."""
-    with told():
-        manual.end(database, tenant, sourced_id, by=me(), reason=reason)
-    console.print("Ended.")
+    if where.database is None:
+        with records(district, where.cluster) as there:
+            there.change("DELETE", "students", id=sourced_id, reason=reason)
+    else:
+        with told():
+            manual.end(where.database, district, sourced_id, by=me(), reason=reason)
+    typer.echo("Ended.")
+
+
+def _body(student: manual.Student, reason: str | None) -> dict[str, Any]:
+    """As the console's API takes it."""
+    names = {"given_name": "givenName", "family_name": "familyName", "middle_name": "middleName"}
+    given = {names.get(key, key): value for key, value in asdict(student).items() if value}
+    return given | ({"reason": reason} if reason else {})

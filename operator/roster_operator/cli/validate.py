@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +17,7 @@ from roster_operator.oneroster.csvfiles.faults import FAULTS, Finding
 from roster_operator.oneroster.csvfiles.report import Report
 from roster_operator.oneroster.csvfiles.validate import validate as validated
 
-from .output import console, print_json
+from .output import console, errors, print_json
 from .shared import FAILED
 
 BundlePath = Annotated[
@@ -54,7 +56,7 @@ def validate(
     elif output is ValidateOutput.CONFORMANCE:
         typer.echo(conformance(report, datetime.now(UTC)), nl=False)
     else:
-        _print(report)
+        print_report(report)
     if report.errors or (strict and not report.conforms):
         raise typer.Exit(FAILED)
 
@@ -72,7 +74,16 @@ def document(report: Report) -> dict[str, Any]:
         "imported": report.imported,
         "rejected": report.rejected,
         "counts": [
-            {"code": code, "file": file or None, "severity": FAULTS[code].severity, "count": count}
+            {
+                "code": code,
+                "file": file or None,
+                "severity": FAULTS[code].severity,
+                "count": count,
+                "schools": [
+                    {"line": line or None, "count": n} for line, n in report.schools.get((code, file), {}).items()
+                ],
+                "remedy": FAULTS[code].remedy,
+            }
             for (code, file), count in report.counts.items()
         ],
         "findings": [_row(finding) for finding in report.findings],
@@ -87,6 +98,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "file": finding.file or None,
         "line": finding.line or None,
         "column": finding.column or None,
+        "school": finding.school or None,
         "follows": finding.follows,
         "message": finding.sentence,
         "remedy": fault.remedy,
@@ -94,12 +106,17 @@ def _row(finding: Finding) -> dict[str, Any]:
 
 
 def findings_csv(report: Report) -> str:
-    """One line a finding."""
+    """One line a finding, and one for what is not kept of a kind at a school: the counts add up to the exact ones."""
     out = io.StringIO(newline="")
-    names = ["severity", "code", "file", "line", "column", "follows", "message", "remedy"]
+    names = ["severity", "code", "file", "line", "column", "school", "count", "follows", "message", "remedy"]
     writer = csv.DictWriter(out, names)
     writer.writeheader()
-    writer.writerows(_row(finding) for finding in report.findings)
+    writer.writerows(_row(finding) | {"count": 1} for finding in report.findings)
+    told = Counter((each.code, each.file, each.school) for each in report.findings)
+    for (code, file), count in report.counts.items():
+        for school, n in report.schools.get((code, file), {0: count}).items():
+            if more := n - told[code, file, school]:
+                writer.writerow(_row(Finding(code, file, school=school)) | {"count": more})
     return out.getvalue()
 
 
@@ -130,7 +147,9 @@ def conformance(report: Report, now: datetime) -> str:
     return out.getvalue()
 
 
-def _print(report: Report) -> None:
+def print_report(report: Report, *, on_stderr: bool = False) -> None:
+    """The findings for people, errors first; no value of the data is in them."""
+    out = errors if on_stderr else console
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in report.findings:
         groups.setdefault((finding.code, finding.file), []).append(finding)
@@ -140,16 +159,18 @@ def _print(report: Report) -> None:
             if fault.severity != severity:
                 continue
             count = report.counts[code, file]
-            console.print(
+            out.print(
                 f"[{_COLOURS[severity]}]{severity}[/] {file or 'bundle'}: {code}{f', {count:,} times' * (count > 1)}",
                 highlight=False,
             )
-            console.print(f"    {fault.meaning}{_follows(findings)}", highlight=False, markup=False)
+            out.print(f"    {fault.meaning}{_follows(findings)}", highlight=False, markup=False)
             if places := _places(findings, count):
-                console.print(f"    at {places}", highlight=False, markup=False)
-            console.print(f"    → {fault.remedy}", highlight=False, markup=False)
+                out.print(f"    at {places}", highlight=False, markup=False)
+            if schools := _schools(report.schools.get((code, file), {})):
+                out.print(f"    by school: {schools}", highlight=False, markup=False)
+            out.print(f"    → {fault.remedy}", highlight=False, markup=False)
     rows = sum(report.rows.values())
-    console.print(
+    out.print(
         f"{report.name}: OneRoster {report.version or 'of an unknown version'}, {rows:,} rows in"
         f" {len(report.rows)} files, {report.errors:,} errors, {report.warnings:,} warnings.",
         highlight=False,
@@ -160,6 +181,14 @@ def _print(report: Report) -> None:
 def _follows(findings: list[Finding]) -> str:
     count = sum(finding.follows for finding in findings)
     return f" {count:,} other problems follow from this." if count else ""
+
+
+def _schools(counts: Mapping[int, int]) -> str:
+    """The schools with the most, by their line in orgs.csv."""
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{n:,} at {f'orgs.csv line {line}' if line else 'none that is known'}" for line, n in most[:_SHOWN]]
+    rest = sum(n for _, n in most[_SHOWN:])
+    return ", ".join(shown) + (f", {rest:,} at {len(most) - _SHOWN:,} more" if rest else "")
 
 
 def _places(findings: list[Finding], count: int) -> str:

@@ -62,6 +62,11 @@ class Cluster:
         """The API server's clock, as of its last answer: ages are right on a computer whose clock is not."""
         return self._clock or datetime.now(UTC)
 
+    @property
+    def token(self) -> str:
+        """The person's bearer token as a header has it; empty where the kubeconfig has a certificate or nothing."""
+        return str(self._access.configuration.get_api_key_with_prefix("BearerToken") or "")
+
     def get(self, kind: Kind, name: str, namespace: str | None = None, accept: str = "application/json") -> Body:
         """One object. Raises NotThereError."""
         return self.request("GET", kind, namespace, name, accept=accept)
@@ -147,11 +152,9 @@ class Cluster:
     def _send(
         self, method: str, path: str, query: Mapping[str, str], body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        configuration = self._access.configuration
         sent = HTTPHeaderDict(headers)
         sent["User-Agent"] = f"roster/{__version__}"
-        token = configuration.get_api_key_with_prefix("BearerToken")  # renews what a plugin gave
-        if token:
+        if token := self.token:  # asked for each time: that renews what a plugin gave
             sent["Authorization"] = token
         for key, value in self._access.impersonation:
             sent.add(key, value)

@@ -104,21 +104,26 @@ def sync(
         made = parsed(
             Sync, cluster.create(SYNC, manifest(cluster.namespace, chosen, connection, mode), cluster.namespace)
         )
-    ready = found.ready
-    if ready is None or ready.status != "True":
-        note(f"{connection} is not ready ({ready.reason if ready else 'not tested yet'}). The sync starts when it is.")
-    if found.spec.suspend:
-        note(f"{connection} is suspended. The sync starts when it is resumed.")
+    say_what_it_waits_for(found)
     if wait:
         if output is Output.TABLE:
             typer.echo(chosen)
-        _follow(cluster, chosen, timeout, output, program(cluster, context, kubeconfig))
+        to_its_end(cluster, chosen, timeout, output, program(cluster, context, kubeconfig))
     if output is Output.JSON:
         show_json("Sync", documents.sync(made))
         return
     typer.echo(
         f"{chosen}\nnext: {program(cluster, context, kubeconfig).command('watch', chosen, namespace=cluster.namespace)}"
     )
+
+
+def say_what_it_waits_for(found: Connection) -> None:
+    """A new sync of a connection that is not ready begins later: said beside the result."""
+    name, ready = found.metadata.name, found.ready
+    if ready is None or ready.status != "True":
+        note(f"{name} is not ready ({ready.reason if ready else 'not tested yet'}). The sync starts when it is.")
+    if found.spec.suspend:
+        note(f"{name} is suspended. The sync starts when it is resumed.")
 
 
 def manifest(namespace: str, name: str, connection: str, mode: Mode) -> Body:
@@ -143,7 +148,7 @@ def watch(
     with told():
         cluster = open_cluster(namespace, context, kubeconfig)
         who = program(cluster, context, kubeconfig)
-    _follow(cluster, name, timeout, output, who)
+    to_its_end(cluster, name, timeout, output, who)
 
 
 def suspend(
@@ -176,7 +181,7 @@ def _set_suspend(name: str, value: bool, namespace: str | None, context: str | N
     typer.echo(f"{name} is {'suspended: nothing new is begun' if value else 'resumed'}.")
 
 
-def _follow(cluster: Cluster, name: str, timeout: float | None, output: Output, who: Program) -> None:
+def to_its_end(cluster: Cluster, name: str, timeout: float | None, output: Output, who: Program) -> None:
     """Never returns: ends with the exit code."""
     with told():
         looks = follow(cluster, name, timeout)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from roster_operator.api.kinds import APPROVAL_NOTE, APPROVED_BY, SYNC
+from roster_operator.api.kinds import APPROVAL_NOTE, APPROVED_BY, NOTE_LENGTH, SYNC
 from roster_operator.api.model import DIGEST_PATTERN
 from roster_operator.api.sync import Phase
 from roster_operator.cli.output import Output
@@ -47,6 +47,7 @@ class ReviewOutput(StrEnum):
     JSON = "json"
     YAML = "yaml"
     MARKDOWN = "markdown"
+    CSV = "csv"  # of what a limit holds, without a cluster
 
 
 class ApproveOutput(StrEnum):
@@ -74,7 +75,7 @@ def review(
             )
         case ReviewOutput.MARKDOWN:
             typer.echo(views.review_markdown(sync, who), nl=False)
-        case ReviewOutput.TABLE:
+        case ReviewOutput.TABLE | ReviewOutput.CSV:
             show(views.review_lines(sync, width(), who))
     if sync.waits:
         raise typer.Exit(WAITS)
@@ -85,7 +86,7 @@ def approve(
     plan: Annotated[
         str | None, typer.Option("--plan", metavar="DIGEST", help="Approve only if the plan has this digest.")
     ] = None,
-    words: Annotated[str | None, typer.Option("--note", help="Why, or a link; kept on the sync.")] = None,
+    words: Annotated[str | None, typer.Option("--note", help="Why, or a link; kept in status and history.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     namespace: Namespace = None,
     context: Context = None,
@@ -97,8 +98,8 @@ def approve(
     """Approve the plan that is shown, by its digest. Another plan is not approved by it. Asks, unless --yes."""
     if plan is not None and not re.fullmatch(DIGEST_PATTERN, plan):
         raise typer.BadParameter("sha256: and 64 hexadecimal digits", param_hint="--plan")
-    if words is not None and len(words) > 256:
-        raise typer.BadParameter("256 characters at most", param_hint="--note")
+    if words is not None and len(words) > NOTE_LENGTH:
+        raise typer.BadParameter(f"{NOTE_LENGTH} characters at most", param_hint="--note")
     with told():
         cluster = open_cluster(namespace, context, kubeconfig)
         found = one(cluster, Sync, sync)
@@ -192,7 +193,8 @@ def _too_late(sync: Sync) -> ClusterError:
 
 def _write(cluster: Cluster, sync: Sync, digest: str, who: str, words: str | None) -> Sync:
     # The digest binds the approval to the plan, so another's write in between does no harm.
-    notes: dict[str, Any] = {APPROVED_BY: who or None} | ({APPROVAL_NOTE: printable(words)} if words else {})
+    # A note of before was about something else.
+    notes: dict[str, Any] = {APPROVED_BY: who or None, APPROVAL_NOTE: printable(words, NOTE_LENGTH) if words else None}
     patch = {"metadata": {"annotations": notes}, "spec": {"approvedPlan": digest}}
     written = parsed(Sync, cluster.patch(SYNC, sync.metadata.name, cluster.namespace, patch))
     if written.spec.rejected is not None:

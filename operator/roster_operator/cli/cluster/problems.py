@@ -31,9 +31,9 @@ class NotInstalledError(ClusterError):
     """The cluster does not know the resource."""
 
 
-def printable(text: str) -> str:
-    """A server's text as one line of printable ASCII, cut: no control code reaches a terminal."""
-    return re.sub(r"[^ -~]+", " ", text).strip()[:TEXT_LIMIT]
+def printable(text: str, limit: int = TEXT_LIMIT) -> str:
+    """A text as one line of printable ASCII, cut: no control code reaches a terminal."""
+    return re.sub(r"[^ -~]+", " ", text).strip()[:limit]
 
 
 def unreachable(server: str, why: str) -> ClusterError:

@@ -32,6 +32,10 @@ Kubeconfig = Annotated[
     Path | None, typer.Option("--kubeconfig", dir_okay=False, help="Default: KUBECONFIG, else ~/.kube/config.")
 ]
 
+ConsoleUrl = Annotated[
+    str | None, typer.Option("--console", envvar="ROSTER_CONSOLE_URL", help="The console's address, as in a browser.")
+]
+
 
 def open_cluster(namespace: str | None, context: str | None, kubeconfig: Path | None) -> Cluster:
     """The cluster that the options name. Raises ClusterError."""

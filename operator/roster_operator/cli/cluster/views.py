@@ -181,7 +181,8 @@ def review_lines(sync: Sync, width: int | None, program: Program) -> Iterator[Li
             if status.approval.by
             else ""
         )
-        yield from sentence(f"{moment(status.approval.at)}{by}, via {status.approval.via}", width, "Approved ")
+        noted = f": {status.approval.note}" if status.approval.note else ""
+        yield from sentence(f"{moment(status.approval.at)}{by}, via {status.approval.via}{noted}", width, "Approved ")
     if sync.waits:
         name, space = where.name, where.namespace
         yield Line("")
