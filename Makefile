@@ -25,7 +25,7 @@ $(PYTEST) -p no:cacheprovider --junitxml=build/junit-$(1).xml -o junit_suite_nam
 	< /dev/null 2>&1 | tee build/$(1).log
 endef
 
-.PHONY: help venv system-packages console-packages system-python demo demo-down test $(PARTS) $(CHECKS) bench generate lock clean
+.PHONY: help venv system-packages console-packages system-python demo demo-down test $(PARTS) $(CHECKS) bench bench-neighbours bench-scale bench-console generate lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -106,20 +106,27 @@ test-unit: $(READY) ## Tests that need nothing but Python
 	$(call tests,$@,-m "not store and not apiserver and not cluster" --ignore=tests/checks --ignore=tests/alerts \
 		--ignore=tests/hostile --ignore=tests/faults --ignore=tests/console)
 
+# Built once for this machine, from source, before the tests that start them: no test's time is a compiler's.
+.PHONY: api-server
+api-server: $(READY)
+	@$(PY) -c 'from deploy.local.toolchain import provide; \
+		provide(["etcd", "kube-apiserver", "kubectl", "kube-controller-manager"])' < /dev/null
+
 # In a process of its own: its memory is measured. Each case has a thread, and with an arena of malloc for each of them
 # the sum would tell of malloc, not of us.
 test-hostile: export MALLOC_ARENA_MAX = 1
 test-hostile: $(READY) ## Every bad input of the table, and fuzzing: reasons, places, no leak, bounded time and memory
 	$(call tests,$@,-m "not store" tests/hostile)
 
-test-store: $(READY) system-packages ## Tests on real PostgreSQL servers, versions 15 and 18
-	$(call tests,$@,-m store --ignore=tests/faults --ignore=tests/console)
+# Python and PostgreSQL take turns: two at a time, each with servers of its own, take half as long.
+test-store: $(READY) system-packages api-server ## Tests on real PostgreSQL servers, 15 and 18; killed at each named point, too
+	$(call tests,$@,-m store -n 2 --dist loadfile --ignore=tests/console)
 
-test-faults: $(READY) system-packages ## Each fault under a sync in every phase, with a real API server and Job controller
-	$(call tests,$@,tests/faults -s)
+test-faults: $(READY) system-packages api-server ## Each fault under a sync in every phase, with a real API server and Job controller
+	$(call tests,$@,tests/faults -m "not store" -s)
 
 # Where nobody works on, the cluster goes as it came; one that was up before stays.
-test-cluster: $(READY) ## Tests on a real API server, and end to end on the local cluster
+test-cluster: $(READY) console-packages ## Tests on a real API server, and end to end on the local cluster
 	@before=no; $(PY) -m deploy.local status > /dev/null 2>&1 && before=yes; \
 	if [ -n "$${CI:-}" ] && [ $$before = no ]; then trap '$(PY) -m deploy.local down' EXIT; fi; \
 	$(PY) -m deploy.local up < /dev/null; \
@@ -131,15 +138,28 @@ cluster-tests:
 	$(call tests,test-cluster,-m "apiserver or cluster" --ignore=tests/faults --ignore=tests/console)
 
 # In a real Chromium, against a real API server and a real PostgreSQL.
-test-console: $(READY) console-packages ## The console: pages, API, rights, accessibility (6 minutes at most)
+test-console: $(READY) console-packages api-server ## The console: pages, API, rights, accessibility (6 minutes at most)
 	$(call tests,$@,tests/console)
 
 console-packages:
 	@.ci/system-packages python postgres chromium
 
-bench: $(READY) $(BENCH)/.ready ## Measure stage and merge; figures in build/bench.json
+bench: $(READY) $(BENCH)/.ready ## Measure stage and merge; figures in build/bench.json (30 min; ARGS="--size 6m": 2 hours)
 	@mkdir -p build
-	@$(PY) -m tests.benchmarks --others $(BENCH)/bin/python
+	@$(PY) -m tests.benchmarks --others $(BENCH)/bin/python $(ARGS)
+
+bench-neighbours: $(READY) ## One tenant beside 20,000,000 rows of others; figures in build/bench-neighbours.json (15 min)
+	@mkdir -p build
+	@$(PY) -m tests.benchmarks.neighbours $(ARGS)
+
+bench-scale: $(READY) ## 10,000 connections in one operator, and 500 due at one minute; build/bench-scale.json (10 min)
+	@mkdir -p build
+	@$(PY) -m tests.benchmarks.scale $(ARGS)
+	@$(PY) -m tests.benchmarks.herd $(HERD)
+
+bench-console: $(READY) ## Every page of the console, for 200,000 users; figures in build/bench-console.json (5 min)
+	@mkdir -p build
+	@$(PY) -m tests.benchmarks.console $(ARGS)
 
 # What is measured beside has libraries of its own: they are no part of the product, nor of its tests.
 $(BENCH)/.ready: requirements/bench.txt | system-python
@@ -152,14 +172,15 @@ $(BENCH)/.ready: requirements/bench.txt | system-python
 generate: $(READY) ## Write every generated file again
 	$(PY) -m roster_operator.api.schema
 	$(PY) -m tests.hostile.reference
+	$(PY) -m tests.reference.pages
 
 # What is pinned stays, unless UPGRADE=1. The demo's and the operator's pins are those that the tests ran with.
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 lock: $(READY) ## Resolve pyproject.toml again into requirements/*.txt (UPGRADE=1: newest versions)
 	$(LOCK) requirements/tools.in --all-extras $(if $(UPGRADE),--upgrade) -o requirements/test.txt
-	$(LOCK) --extra demo -c requirements/test.txt --upgrade -o requirements/demo.txt
-	$(LOCK) -c requirements/test.txt --upgrade -o requirements/operator.txt
+	$(LOCK) --extra demo --extra console -c requirements/test.txt --upgrade -o requirements/demo.txt
+	$(LOCK) --extra console -c requirements/test.txt --upgrade -o requirements/operator.txt
 	$(subst pyproject.toml,requirements/build.in,$(LOCK)) -o requirements/build.txt
 	$(subst pyproject.toml,requirements/bench.in,$(LOCK)) -o requirements/bench.txt
 

@@ -12,9 +12,11 @@ from typing import Any
 
 from . import parts
 from .shell import KUBECONFIG, ROOT, DemoError, apply, forwarded, get, headline, say, show, template, wait
+from .window import close_window, open_window
 
 DISTRICT, SIS = "k12", "sis"
 TENANT = f"{DISTRICT}.springfield"
+MANAGER = "data-manager"
 
 
 def main() -> int:
@@ -27,6 +29,7 @@ def main() -> int:
     begun = time.monotonic()
     try:
         if options.down:
+            close_window()
             parts.local("down")
             return 0
         _story(users)
@@ -52,7 +55,8 @@ def _story(users: int) -> None:
     _sync("The first sync: staged, and waiting for a person", "base")
     _metrics()
     _sync("The next night: about one per cent of the district has changed", "one-percent")
-    headline("Yours to try")
+    _console()
+    headline("With kubectl")
     say(f"  export KUBECONFIG={KUBECONFIG.relative_to(ROOT)} PATH=$PWD/.local/bin:$PATH")
     say(f"  kubectl -n {DISTRICT} get rconn,rsync")
     say(f"  kubectl -n {DISTRICT} describe rsync")
@@ -135,6 +139,21 @@ def _rows() -> None:
         )
         (count,) = merged.fetchone() or (0,)
         say(f"{'roster.enrollments':<26}{count:>10,}")
+
+
+def _console() -> None:
+    headline("Yours to decide, in the console")
+    # A third night is left as it is: staged by the time that somebody has signed in.
+    parts.sis_admin(SIS, "POST", "variant", {"variant": "lost-a-fifth"})
+    name = f"springfield-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    apply(template("sync.yaml", name=name))
+    roles = ("roster-data-manager", "roster-approver", "roster-editor")
+    token = parts.person(DISTRICT, MANAGER, *roles)
+    say(f"  {MANAGER} holds {', '.join(roles)} in the namespace {DISTRICT}.")
+    say(f"  {name} waits there: a fifth of the students were not in the export. Would you approve it?")
+    say(f"\n  Open    {open_window()}")
+    say(f"  Sign in for the namespace {DISTRICT} with this token. It ends in an hour:\n\n{token}\n")
+    say(f"  Another one: kubectl -n {DISTRICT} create token {MANAGER} --duration=1h")
 
 
 def _metrics() -> None:

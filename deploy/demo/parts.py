@@ -36,6 +36,8 @@ from .shell import (
 )
 
 SYSTEM = "roster-system"
+CONSOLE = "roster-operator-console"
+SUPPORT = "docs/how-to/console.md (this is a demo)"
 DATABASE_HOST = f"postgres.{SYSTEM}.svc:5432"
 # What pods and Services have on the local cluster: private addresses, which a source may not have unless it is said.
 PRIVATE_RANGES = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
@@ -113,18 +115,23 @@ def decoded(namespace: str, name: str, key: str) -> str:
 
 
 def ready(kind: str, namespace: str, name: str) -> None:
-    """Wait until a Deployment has all its pods."""
+    """Wait until a Deployment has all its pods, as its spec has them now."""
 
     def look() -> str | None:
-        status = get(kind, namespace, name).get("status", {})
-        return "ready" if status.get("availableReplicas") and not status.get("unavailableReplicas") else None
+        found = get(kind, namespace, name)
+        status = found.get("status", {})
+        if status.get("observedGeneration") != found.get("metadata", {}).get("generation"):
+            return None
+        wanted = found.get("spec", {}).get("replicas")
+        done = wanted == status.get("updatedReplicas") == status.get("availableReplicas") == status.get("replicas")
+        return "ready" if wanted and done else None
 
     wait(f"{kind} {namespace}/{name}", look, seconds=180)
 
 
 def operator(image: str) -> None:
-    """Install the chart, or upgrade it."""
-    headline("The operator, by its Helm chart")
+    """Install the chart with its console, or upgrade it."""
+    headline("The operator and the console, by their Helm chart")
     repository, _, tag = image.rpartition(":")
     ranges = ",".join(PRIVATE_RANGES)
     command = [
@@ -132,11 +139,28 @@ def operator(image: str) -> None:
         "--set", "database.ownerSecret.name=roster-database-owner",
         "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
         "--set", f"allowedAddresses={{{ranges}}}",
-        "--wait", "--timeout", "5m",
+        "--set", "console.enabled=true", "--set", f"console.support={SUPPORT}",
+        "--timeout", "5m",
     ]  # fmt: skip
     say(f"$ helm {' '.join(command)}")
     run([str(HELM), *command])
+    # Once the chart's hook has made the schema there can be a login; the console's pod waits for its Secret.
+    _console_login()
+    ready("deployment", SYSTEM, "roster-operator")
+    ready("deployment", SYSTEM, CONSOLE)
     show("-n", SYSTEM, "get", "pods")
+
+
+def _console_login() -> None:
+    with superuser("roster") as conn:
+        known = conn.execute("select from roster.console where login = 'roster_console_login'").fetchone() is not None
+    there = bool(get("secret", SYSTEM, "roster-console"))
+    if known and there:
+        return
+    say(f"$ roster console-login create --namespace {SYSTEM} --host {DATABASE_HOST} | kubectl apply -f -")
+    apply(_as_owner("console-login", "create", "--namespace", SYSTEM, *(["--rotate"] if known else [])))
+    if there:  # it was another database's, and the console has read it
+        kubectl("-n", SYSTEM, "rollout", "restart", f"deployment/{CONSOLE}")
 
 
 def sis(namespace: str, image: str, users: int) -> None:
@@ -179,16 +203,36 @@ def has_tenant(name: str) -> bool:
 
 def tenant(name: str, namespace: str, secret_name: str = "roster-database") -> None:  # noqa: S107
     """A district's two database logins, as a Secret in its namespace."""
+    apply(_as_owner("tenant", "create", name, "--namespace", namespace, "--secret-name", secret_name))
+
+
+def _as_owner(*command: str) -> str:
+    """What `roster` prints, with the database's owner's login, for a login in the cluster."""
     owner = decoded(SYSTEM, "roster-database-owner", "owner-url")
     with forwarded(SYSTEM, "deployment/postgres", 5432) as port:
-        manifest = run(
-            [
-                sys.executable, "-m", "roster_operator.cli", "tenant", "create", name, "--namespace", namespace,
-                "--secret-name", secret_name,
-                "--host", DATABASE_HOST, "--database", owner.replace(DATABASE_HOST, f"127.0.0.1:{port}"),
-            ]
-        )  # fmt: skip
-    apply(manifest)
+        database = owner.replace(DATABASE_HOST, f"127.0.0.1:{port}")
+        program = [sys.executable, "-m", "roster_operator.cli", *command]
+        return run([*program, "--host", DATABASE_HOST, "--database", database])
+
+
+def person(namespace: str, name: str, *roles: str) -> str:
+    """Somebody who holds these cluster roles in a namespace; a token of theirs, for an hour."""
+    group = "rbac.authorization.k8s.io"
+    objects: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+    ]
+    objects += [
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": f"{name}-{role}", "namespace": namespace},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        }
+        for role in roles
+    ]
+    apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    return kubectl("-n", namespace, "create", "token", name, "--duration=1h").strip()
 
 
 def sis_credentials(namespace: str, name: str, sis_namespace: str) -> None:

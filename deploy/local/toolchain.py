@@ -149,20 +149,17 @@ def provide(names: Sequence[str]) -> Path:
     )
     for number, program in enumerate(missing, start=1):
         with step(f"[{number}/{len(missing)}] building {program.name}", expected=program.seconds):
-            _build(go, program, bin_folder)
+            build(go, places.GO_MODULES / program.module, program.package, bin_folder / program.name)
     return bin_folder
 
 
-def _build(go: Path, program: Program, bin_folder: Path) -> None:
+def build(go: Path, module: Path, package: str, target: Path) -> None:
+    """Build one package as the folder `module` fixes it."""
     # Moved into place when whole, so that a build that was cut off leaves nothing that looks finished.
-    unfinished = bin_folder / f".{program.name}.{os.getpid()}"
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        run(
-            [go, "build", *flags(), "-o", unfinished, program.package],
-            cwd=places.GO_MODULES / program.module,
-            env=_go_environment(),
-        )
-        unfinished.rename(bin_folder / program.name)
+        run([go, "build", *flags(), "-o", unfinished, package], cwd=module, env=_go_environment())
+        unfinished.rename(target)
     finally:
         unfinished.unlink(missing_ok=True)
 
