@@ -44,7 +44,14 @@ def exported() -> dict[str, set[str]]:
     view = View()
     metrics = Metrics(view)
     view.connection_seen(
-        {"metadata": meta, "spec": {}, "status": {"lastMergedTime": moment, "conditions": [condition("Ready", "True")]}}
+        {
+            "metadata": meta,
+            "spec": {},
+            "status": {
+                "conditions": [condition("Ready", "True")],
+                **dict.fromkeys(("lastMergedTime", "nextSync", "certificateExpires", "credentialsExpire"), moment),
+            },
+        }
     )
     status = {
         "phase": "AwaitingApproval",

@@ -62,9 +62,16 @@ def main() -> int:
     for name, cost in ((SUBJECT, ours), (PLAIN, least)):
         speed = f"{rows / cost.wall_s:,.0f} rows/s"
         print(f"{name:<22} {rows:,} rows  {cost.wall_s:.2f} s  {speed}  {cost.peak_mb:.0f} MiB")
-    ratio = ours.wall_s / least.wall_s
-    print(f"ratio {ratio:.2f} (goal: at most {_GOAL:g})")
-    return 0 if ratio <= _GOAL else 1
+    return judged(ours.wall_s / least.wall_s)
+
+
+def judged(ratio: float) -> int:
+    """The exit code for our time against that of the plain loop; 1 is beyond the goal, and says so."""
+    print(f"{SUBJECT} against a {PLAIN}: {ratio:.2f} times its time (goal: at most {_GOAL:g})")
+    if ratio <= _GOAL:
+        return 0
+    print(f"BEYOND THE GOAL: validation takes {ratio:.2f} times a plain loop, and may take {_GOAL:g}.", file=sys.stderr)
+    return 1
 
 
 def _one(way: str, path: Path) -> None:

@@ -18,8 +18,8 @@ TOOLS = [
     line for line in (ROOT / "requirements/tools.in").read_text().splitlines() if line and not line.startswith("#")
 ]
 WANTED = {
-    "operator": [*PROJECT["dependencies"]],
-    "demo": [*PROJECT["dependencies"], *EXTRAS["demo"]],
+    "operator": [*PROJECT["dependencies"], *EXTRAS["console"]],
+    "demo": [*PROJECT["dependencies"], *EXTRAS["console"], *EXTRAS["demo"]],
     "test": [*PROJECT["dependencies"], *(each for extra in EXTRAS.values() for each in extra), *TOOLS],
 }
 
@@ -66,13 +66,11 @@ def test_what_ships_is_what_was_tested(lock: str) -> None:
     }
 
 
-def test_the_operator_ships_no_tool_and_no_console() -> None:
+def test_the_operator_ships_no_tool_of_the_tests() -> None:
     shipped = set(pins("operator"))
-    kept_out = {canonicalize_name(Requirement(text).name) for extra in EXTRAS.values() for text in extra}
-    own = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    # A library of the operator's may itself need one of them.
-    allowed = own | {"cryptography"}
-    assert shipped & (kept_out - allowed) == set()
+    kept_out = {canonicalize_name(Requirement(text).name) for name in ("test", "demo") for text in EXTRAS[name]}
+    own = {canonicalize_name(Requirement(text).name) for text in WANTED["operator"]}
+    assert shipped & (kept_out - own) == set()
 
 
 @pytest.mark.parametrize("lock", WANTED)

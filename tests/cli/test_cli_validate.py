@@ -60,6 +60,7 @@ def test_a_good_bundle_and_its_folder(good: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(good) as file:
         file.extractall(folder)
     assert "0 errors" in roster(str(folder), "--strict")
+    assert "folder: OneRoster" in roster(str(folder / ".." / "folder" / "."))
 
 
 def test_a_bad_bundle_as_a_table_never_shows_a_value(bad: Path) -> None:
@@ -83,6 +84,32 @@ def test_json_says_place_rule_and_remedy(bad: Path) -> None:
 def test_csv_has_a_line_for_each_finding(bad: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(roster(str(bad), "-o", "csv", code=1))))
     assert {"MissingRequired", "BadBoolean"} <= {row["code"] for row in rows}
+
+
+def test_the_counts_of_each_school_are_in_every_output(tmp_path: Path) -> None:
+    path = tmp_path / "grades.zip"
+    with zipfile.ZipFile(io.BytesIO(bundle(DISTRICT, "1.1"))) as source, zipfile.ZipFile(path, "w") as file:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == "enrollments.csv":
+                head, *rows = data.decode().splitlines()
+                at = head.split(",").index("beginDate")
+                rows = [",".join([*row.split(",")[:at], "soon", *row.split(",")[at + 1 :]]) for row in rows]
+                data = "\r\n".join([head, *rows, ""]).encode()
+            file.writestr(name, data)
+    found = json.loads(roster(str(path), "-o", "json", code=1))
+    (kind,) = [each for each in found["counts"] if each["code"] == "BadDate"]
+    by_school = {each["line"]: each["count"] for each in kind["schools"]}
+    assert sum(by_school.values()) == kind["count"] > 1000
+    assert kind["remedy"]
+    assert len(by_school) > 1
+    summed: dict[int, int] = {}
+    for row in csv.DictReader(io.StringIO(roster(str(path), "-o", "csv", code=1))):
+        if row["code"] == "BadDate":
+            summed[int(row["school"])] = summed.get(int(row["school"]), 0) + int(row["count"])
+    assert summed == by_school
+    line, most = max(by_school.items(), key=lambda item: (item[1], -item[0]))
+    assert f"by school: {most:,} at orgs.csv line {line}" in roster(str(path), code=1)
 
 
 def test_the_conformance_log_of_a_good_and_a_bad_bundle(good: Path, bad: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from roster_operator.cli.embedded import EmbeddedPostgres
 from roster_operator.cli.problems import as_csv
 from roster_sample_sis import SampleSIS, generate
-from roster_sample_sis.variants import one_percent_changed
+from roster_sample_sis.variants import lost_a_fifth, one_percent_changed
 
 pytestmark = pytest.mark.store
 
@@ -188,6 +188,16 @@ def test_the_owner_migrates_makes_a_tenant_and_gets_a_secret_to_apply(roster: Ro
         assert "Released" in roster("tenant", "release", "k12.springfield", "--database", owner).stdout
 
 
+def test_the_owner_is_told_what_the_server_s_log_would_show(roster: Roster) -> None:
+    with EmbeddedPostgres.temporary(tcp=True, settings={"log_error_verbosity": "default"}) as server:
+        owner = server.create_database().owner_url
+        said = " ".join(roster("migrate", "--database", owner).stdout.split())
+        assert "the row that it is about (1 logins; log_min_messages, log_error_verbosity)" in said
+        assert "docs/how-to/postgresql-log.md" in said
+    with EmbeddedPostgres.temporary(tcp=True) as server:
+        assert "personal data" not in roster("migrate", "--database", server.create_database().owner_url).stdout
+
+
 def test_a_database_that_does_not_answer_is_told_without_its_password(roster: Roster) -> None:
     url = "postgresql://u:pw-canary@127.0.0.1:1/x"
     done = roster("migrate", "--database", url, code=1)
@@ -220,10 +230,38 @@ def test_the_problems_of_records_are_told_as_a_table_for_programs_and_for_the_sc
     table = roster("issues", "-f", path).stdout
     assert "DanglingReference" in table
     header, row = roster("issues", "-f", path, "--records", "-o", "csv").stdout.splitlines()
-    assert header.startswith("entity,sourcedId,code,field,severity,school,state,since,remedy")
+    assert header.startswith("entity,sourcedId,code,field,file,line,severity,school,state,since,remedy")
     assert row.startswith("enrollments,")
     assert roster.json("issues", "-f", path, "--records", "--state", "fixed")["records"] == []
 
 
 def test_what_a_spreadsheet_would_run_is_text_in_the_list_for_the_school() -> None:
     assert as_csv([{"sourcedId": "=cmd()", "school": "-1", "new": -1}]) == "sourcedId,school,new\r\n'=cmd(),'-1,-1\r\n"
+
+
+def test_what_a_limit_holds_is_listed_as_a_table_for_programs_and_for_a_spreadsheet(roster: Roster) -> None:
+    path = roster.connection()
+    first = roster.json("stage", "-f", path, *ALLOWED, code=3)
+    assert "No limit holds anything" in roster("review", first["run"], "-f", path, "--held", code=3).stdout
+    roster("merge", first["run"], "-f", path, "--plan", first["plan"]["digest"])
+    assert "NotWaiting" in roster("review", first["run"], "-f", path, "--held", code=1).stderr
+    after = lost_a_fifth(DISTRICT)
+    roster.sis.swap(after)
+    gone = {user.sourced_id for user in DISTRICT.users} - {user.sourced_id for user in after.users}
+    staged = roster.json("stage", "-f", path, *ALLOWED, code=3)
+    review = ("review", staged["run"], "-f", path, "--held", "--entity", "users", "--limit", "1000")
+    held = roster.json(*review, code=3)["held"]
+    (hit,) = [each for each in held if each["limit"] == "deactivate"]
+    assert (hit["count"], hit["waits"]) == (len(gone), False)
+    assert "would be deactivated" in hit["sentence"]
+    assert {each["sourcedId"] for each in hit["records"]} == gone
+    assert all(each["label"] and each["school"] for each in hit["records"])
+    table = roster(*review, code=3).stdout
+    assert "Beyond limits" in table
+    assert all(each in table for each in gone)
+    header, *rows = roster(*review, "-o", "csv", code=3).stdout.splitlines()
+    assert header == "limit,entity,action,sourcedId,label,school,code"
+    assert {row.split(",")[3] for row in rows if row.startswith("deactivate,users,vanished,")} == gone
+    roster("review", staged["run"], "-f", path, "-o", "csv", code=2)
+    roster("review", staged["run"], "-f", path, "--held", "--action", "create", code=2)
+    roster("review", "some-sync", "--held", code=2)

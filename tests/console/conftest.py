@@ -19,7 +19,7 @@ from tests.support.postgres import OWNER
 from roster_operator.cli.embedded import EmbeddedPostgres
 from roster_operator.console.app import build_inner
 from roster_operator.console.guard import Guarded
-from roster_operator.console.sessions import Sessions
+from roster_operator.console.sessions import SessionsInMemory
 from roster_operator.console.settings import Settings
 from roster_operator.console.site import Site
 from roster_operator.store.migrate import migrate
@@ -33,7 +33,7 @@ class Browser:
 
     def __init__(self, settings: Settings) -> None:
         self.now = 1000.0
-        self.sessions = Sessions(lambda: self.now)
+        self.sessions = SessionsInMemory(lambda: self.now)
         self._inner = build_inner(settings, self.sessions)
         self.site: Site = self._inner.state.site
         self._transport = httpx.ASGITransport(Guarded(self._inner), raise_app_exceptions=False)
@@ -61,7 +61,7 @@ class Browser:
 
     async def close(self) -> None:
         await self.client.aclose()
-        await self._inner.state.site.cluster.close()
+        await self.site.close()
 
 
 def form_token(page: httpx.Response) -> str:

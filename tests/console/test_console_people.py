@@ -15,6 +15,7 @@ from tests.console.world import DISTRICT, World
 
 from roster_sample_sis import generate
 from roster_sample_sis.bundles import bundle
+from roster_sample_sis.faults import Rekey
 from roster_sample_sis.variants import one_percent_changed
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.store]
@@ -140,6 +141,81 @@ async def test_an_imported_teacher_is_activated_and_revoked(world: World, manage
     assert "who has access" in (await manager.get(path(world, "/activity?kind=read"))).text
 
 
+async def test_a_value_is_pinned_on_the_page_of_the_person_and_released(world: World, manager: Browser) -> None:
+    student = one(world, "select sourced_id from roster.users where role = 'student' and status = 'active'")[0]
+    page = path(world, f"/people/person?id={quote(student)}")
+    field = {"entity": "users", "id": student, "field": "email", "back": "person"}
+    typed = field | {"value": "<b>@school.example", "reason": "asked for it", "until": "2099-06-30"}
+    pinned = await manager.send(page, path(world, "/by-hand/pin"), **typed)
+    assert pinned.status_code == 303
+    text = (await manager.get(pinned.headers["location"])).text
+    assert "&lt;b&gt;@school.example" in text
+    assert "asked for it" in text
+    assert "until 2099-06-30" in text
+    assert student in (await manager.get(path(world, "/by-hand"))).text
+    for wrong in ({"until": "soon"}, {"until": "2020-01-01"}, {"value": " "}, {"field": "role"}, {"entity": "x"}):
+        assert (await manager.send(page, path(world, "/by-hand/pin"), **(typed | wrong))).status_code == 422
+    assert (await manager.send(page, path(world, "/by-hand/release"), **field)).status_code == 303
+    assert "Ends with the next sync" in (await manager.get(page)).text
+
+
+async def test_two_who_may_be_one_are_linked_and_parted_again(world: World, manager: Browser) -> None:
+    student, given, family, school = one(
+        world,
+        "select sourced_id, given_name, family_name, org_sourced_ids[1] from roster.users where role = 'student'"
+        " and status = 'active'",
+    )
+    form = path(world, f"/people/student?school={school}")
+    added = await manager.send(
+        form, path(world, "/people/student"), school=school, given_name=given, family_name=family
+    )
+    made = added.headers["location"].rpartition("=")[2]
+    page = path(world, "/by-hand")
+    assert "May be one person" in (text := (await manager.get(page)).text)
+    assert made in text
+    assert student in text
+    two = {"manual": made, "sis": student}
+    linked = await manager.send(page, path(world, "/by-hand/matches/accept"), **two, reason="the same birth date")
+    assert linked.headers["location"].endswith("?done=accept")
+    text = (await manager.get(page)).text
+    assert "the same birth date" in text
+    assert "Part them" in text
+    assert (await manager.send(page, path(world, "/by-hand/matches/undo"), **two)).status_code == 303
+    assert "Ask again" in (await manager.get(page)).text
+    assert (await manager.send(page, path(world, "/by-hand/matches/none"), **two)).status_code == 400
+
+
+async def test_a_merged_sync_is_taken_back_by_a_plan_like_any_other(world: World, manager: Browser) -> None:
+    review = f"/namespaces/{world.namespace}/syncs/springfield-1"
+    assert "Plan the undo" in (await manager.get(review)).text
+    begun = await manager.send(review, f"{review}/undo", overwrite="yes")
+    assert begun.status_code == 303
+    made = world.server.read("rostersync", begun.headers["location"].rpartition("/")[2], world.namespace)
+    assert made is not None
+    assert (made["spec"]["undoes"], made["spec"]["undoConflicts"]) == ("springfield-1", "Overwrite")
+    text = (await manager.get(begun.headers["location"])).text
+    assert f'An undo of <a href="{review}">' in text
+    assert "Plan the undo" not in text
+
+
+async def test_who_is_who_is_shown_where_everybody_has_another_id(world: World, manager: Browser) -> None:
+    world.sis.faults.add(Rekey())
+    world.stage("springfield-2")
+    review = f"/namespaces/{world.namespace}/syncs/springfield-2"
+    text = (await manager.get(review)).text
+    assert f'href="{review}/keys"' in text
+    seen: dict[str, str] = {}
+    address = f"{review}/keys"
+    while address:
+        text = (await manager.get(address)).text
+        ids = re.findall(r'class="soft id">([^<]+)<', text)
+        seen |= dict(zip(ids[::2], ids[1::2], strict=True))
+        more = re.search(r'<a class="button" href="([^"]+)">Next</a>', text)
+        address = html.unescape(more[1]) if more else ""
+    assert len(seen) > 100
+    assert all(new == old.replace("PER", "ANEW") for old, new in seen.items())
+
+
 async def send_bundle(world: World, browser: Browser, content: bytes, **more: str) -> httpx.Response:
     page = path(world, "/upload")
     token = form_token(await browser.get(page))
@@ -195,6 +271,7 @@ async def test_each_page_of_records_needs_its_own_right_and_writes_nothing_witho
     assert "/people" not in text
     assert "/access" not in text
     for tail in (
+        "/by-hand",
         "/people",
         f"/people/person?id={quote(teacher)}",
         "/people/student",
@@ -205,7 +282,15 @@ async def test_each_page_of_records_needs_its_own_right_and_writes_nothing_witho
         answer = await visitor.get(home + tail)
         assert answer.status_code == 403, tail
         assert teacher not in answer.text
-    for tail in ("/people/student", "/people/end", "/access/grant", "/access/revoke", "/upload/stage"):
+    for tail in (
+        "/by-hand/pin",
+        "/by-hand/matches/accept",
+        "/people/student",
+        "/people/end",
+        "/access/grant",
+        "/access/revoke",
+        "/upload/stage",
+    ):
         answer = await visitor.send(home, home + tail, id=teacher, user=teacher, permissions="x", digest="sha256:x")
         assert answer.status_code in (403, 422), tail
     assert world.readings() == []

@@ -158,7 +158,7 @@ async def test_the_file_for_the_school_has_a_line_a_problem(world: World, visito
     header, *lines = csv.reader(io.StringIO(answer.text.lstrip("\ufeff")))
     assert header[:4] == ["School", "Kind of record", "sourcedId", "Name"]
     assert [line[2] for line in lines] == ["'=cmd()", user[0]]
-    assert all(line[7] for line in lines)
+    assert all(line[9] for line in lines)
     assert lines[1][0]
     listed = (await visitor.get(f"{page}/issues?code=MissingExpected")).text
     assert user[0] in listed

@@ -55,10 +55,24 @@ def test_in_a_cluster_the_address_is_the_pods_own(tmp_path: Path) -> None:
     assert (settings.listen, settings.port) == ("0.0.0.0", 8443)
 
 
+def test_session_keys_stand_one_on_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "session-key"
+    found = {"ROSTER_CONSOLE_API_SERVER": "https://a", "ROSTER_CONSOLE_SESSION_KEY_FILE": str(file)}
+    file.write_text("n" * 40 + "\n" + "o" * 40 + "\n")
+    settings = load(found)
+    assert settings.session_keys == (b"n" * 40, b"o" * 40)
+    assert "nnnn" not in repr(settings)
+    for wrong in ("", "short\n", "n" * 40 + "\nshort"):
+        file.write_text(wrong)
+        with pytest.raises(SettingsError, match="ROSTER_CONSOLE_SESSION_KEY_FILE"):
+            load(found)
+
+
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
         ({}, "no cluster is named"),
+        ({"ROSTER_CONSOLE_API_SERVER": "https://a", "ROSTER_CONSOLE_TLS_KEY": "/k"}, "one without the other"),
         ({"ROSTER_CONSOLE_API_SERVER": "http://api.example"}, "must be https"),
         ({"ROSTER_CONSOLE_API_SERVER": "https://u:p@api.example"}, "is not an address"),
         ({"ROSTER_CONSOLE_API_SERVER": "https://api.example:port"}, "is not an address"),

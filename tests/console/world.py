@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -56,6 +56,7 @@ class World:
     console_url: str = ""
     login: str = ""
     tokens: dict[str, str] = field(default_factory=dict)
+    client: tuple[str, str] = (CLIENT, SECRET)  # what the SIS knows us by
 
     def begin(self) -> None:
         """The roles, the connection, and the console's login."""
@@ -75,7 +76,7 @@ class World:
     @property
     def settings(self) -> Settings:
         """A console of this world."""
-        return load(
+        made = load(
             {
                 "KUBECONFIG": str(self.server.kubeconfig),
                 "ROSTER_CONSOLE_DATABASE_URL": self.console_url,
@@ -83,6 +84,7 @@ class World:
                 "ROSTER_CONSOLE_SUPPORT": "the roster team, roster@district.example",
             }
         )
+        return replace(made, session_keys=(b"k" * 40,))
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -183,7 +185,7 @@ class World:
         spec = RosterConnectionSpec.from_dict(self.spec)
         use = spec.secret()
         assert use is not None
-        secret = ManifestSecret({"client-id": CLIENT, "client-secret": SECRET}, use)
+        secret = ManifestSecret(dict(zip(("client-id", "client-secret"), self.client, strict=True)), use)
         policy = Policy(allow_addresses=["127.0.0.0/8"], allow_insecure=True)
         with connect(self.roster.logins(DISTRICT).stage_url) as conn:
             staged = stage_connection(

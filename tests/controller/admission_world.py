@@ -15,7 +15,7 @@ from tests.controller.values import SETTINGS
 from tests.support import admission
 from tests.support.admission import Answer, Body, People, Person
 from tests.support.apiserver import ApiServer
-from tests.support.jobs import until
+from tests.support.jobs import PATIENCE, until
 
 from roster_operator.api.kinds import CONNECTION
 from roster_operator.api.task import Step
@@ -91,10 +91,10 @@ class World:
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "sis"}}
         assert place.admin.create("secrets", secret).code == 201
         probe = sync("probe")
-        until(lambda: place.editor.create("rostersyncs", probe).code == 201, 30, "the editor to have rights")
-        until(lambda: place.operator.read("rostersyncs", "probe").code == 200, 30, "the operator to have rights")
-        until(lambda: place.deployer.read("rostersyncs", "probe").code == 200, 30, "edit to be aggregated")
-        until(lambda: place.boss.read("rostersyncs", "probe").code == 200, 30, "admin to be aggregated")
+        until(lambda: place.editor.create("rostersyncs", probe).code == 201, PATIENCE, "the editor to have rights")
+        until(lambda: place.operator.read("rostersyncs", "probe").code == 200, PATIENCE, "the operator to have rights")
+        until(lambda: place.deployer.read("rostersyncs", "probe").code == 200, PATIENCE, "edit to be aggregated")
+        until(lambda: place.boss.read("rostersyncs", "probe").code == 200, PATIENCE, "admin to be aggregated")
         foreign = {"metadata": {"annotations": {BY: "somebody"}}}
         probes = {
             "approvals": lambda: place.editor.create("rostersyncs", sync("x", approved=True), dry=True).code == 403,
@@ -104,7 +104,7 @@ class World:
             "stamp": lambda: not stamp or place.admin.patch("rostersyncs", "probe", foreign, dry=True).code == 200,
         }  # fmt: skip
         for name, holds in probes.items():
-            until(holds, 30, f"the policy {name}")
+            until(holds, PATIENCE, f"the policy {name}")
 
     def close(self) -> None:
         for one in self._made:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.controller.admission_world import place, plain, stamped, world  # noqa: F401  fixtures
 from tests.support.apiserver import ROOT, ApiServer, _die_with_parent, _free_port
-from tests.support.jobs import Cluster, until
+from tests.support.jobs import PATIENCE, Cluster, until
 
 QUICK = {
     "ROSTER_LEASE_DURATION": "3",
@@ -61,8 +61,16 @@ class Operator:
         )
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process
+        return self._process.pid
+
     def wait_ready(self) -> Operator:
-        until(lambda: self.fetch("/readyz")[0] == 200 and "leader 1.0" in self.fetch("/metrics")[1], 30, self.said)
+        until(
+            lambda: self.fetch("/readyz")[0] == 200 and "leader 1.0" in self.fetch("/metrics")[1], PATIENCE, self.said
+        )
         return self
 
     def kill(self) -> None:

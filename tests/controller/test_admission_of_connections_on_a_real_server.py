@@ -85,11 +85,14 @@ GUARDED = [
     ("fields", {"fields": {"omit": ["users.phone"]}}),
     ("roleMapping", {"roleMapping": {"ext:para": "aide"}}),
     ("retention", {"retention": {"historyDays": 30}}),
+    ("notify", {"notify": {"email": ["it@example.org"]}}),
+    ("jobTemplate", {"jobTemplate": {"nodeSelector": {"pool": "batch"}}}),
 ]
 APPROVING = [
     ("limits", {"limits": {"deactivate": {"percent": 99}}}),
     ("automaticSync", {"automaticSync": {"schedule": "@daily", "approval": "WithinLimits"}}),
     ("approvedPlan", {"approvedPlan": A}),
+    ("deletionPolicy", {"deletionPolicy": "Purge"}),
 ]
 FREE = [
     ("pageSize", {"api": {"pageSize": 200}}),

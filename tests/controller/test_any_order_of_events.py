@@ -50,7 +50,8 @@ class Life:
         view = View()
         quick = replace(SETTINGS, retry_delay=0.0, merge_attempts=3)
         recorder = Recorder(self.api, "test")
-        self.context = Context(self.api, quick, Metrics(view), recorder, Slots(view, 1000), view, "cluster")
+        slots = Slots(view, 1000)
+        self.context = Context(self.api, quick, Metrics(view), recorder, slots, view, "cluster", lambda _: None)
         self.approvable: set[str] = set()  # digests that somebody's words approve, of the plan that status shows
         self.shown: tuple[object, ...] | None = None
         self.ended: str | None = None

@@ -35,6 +35,9 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any], int, Verdict, str]] = [
     ("the wrong digest, beyond limits", {"approvedPlan": B}, {"limits": [hit()]}, 2, Verdict.DIGEST_MISMATCH, ""),
     ("approved, beyond limits", {"approved": True}, {"limits": [hit()]}, 2, Verdict.BEYOND_LIMITS, ""),
     ("in advance, beyond limits", {"approved": True}, {"limits": [hit()], "inAdvance": True}, 1, Verdict.BEYOND_LIMITS, ""),
+    ("approved, on a database that was put back", {"approved": True}, {"rewound": {"known": 8, "found": 5}}, 9, Verdict.DATABASE_REWOUND, ""),
+    ("in advance, on a database that was put back", {"approved": True}, {"rewound": {"known": 8, "found": 5}, "inAdvance": True}, 1, Verdict.DATABASE_REWOUND, ""),
+    ("the right digest, on a database that was put back", {"approvedPlan": A}, {"rewound": {"known": 8, "found": 5}}, 1, Verdict.APPROVED, "approvedPlan"),
     ("approved, but the plan changed since", {"approved": True}, {"recomputed": True}, 9, Verdict.PLAN_CHANGED, ""),
     ("nobody said anything, and the plan changed", {}, {"recomputed": True}, 1, Verdict.PLAN_CHANGED, ""),
 ]  # fmt: skip
@@ -86,7 +89,8 @@ def test_verdict(spec: dict[str, Any], plan: dict[str, Any], generation: int, ve
 def test_who_approved_is_verified_only_where_the_api_server_vouches_for_it(
     annotated: str | None, vouched: bool, connection_plan: bool, verified: bool, said: str
 ) -> None:
-    annotations = {"roster-operator.io/approved-by": annotated} if annotated else {}
+    annotations = {"roster-operator.io/approval-note": "change 17\x1b[2J"}
+    annotations |= {"roster-operator.io/approved-by": annotated} if annotated else {}
     spec = {} if connection_plan else {"approvedPlan": A}
     status = {"phase": "AwaitingApproval", "plan": published().to_dict(), "tenant": "t", "database": {"name": "d"}}
     waiting = sync(status=status, meta={"annotations": annotations}, **spec)
@@ -101,4 +105,5 @@ def test_who_approved_is_verified_only_where_the_api_server_vouches_for_it(
     approval = next_status(snapshot, decision, Effects()).approval
     assert approval is not None
     assert approval.verified is verified
+    assert approval.note == "change 17?[2J"
     assert approver_text(approval) == said

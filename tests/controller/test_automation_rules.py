@@ -84,6 +84,12 @@ def test_one_that_could_not_be_made_is_made_later_and_once() -> None:
     for hour in (10, 11, 12):
         found, one = looked(one, at(f"2026-11-25T{hour}:00"), makes=False)
         assert found.due == at("2026-11-25T09:00")
+        # While it is not made it is the next one, and late: an alert fires by that.
+        assert one.status.next_sync == at("2026-11-25T09:00") + LATE
+    found, made = looked(one, at("2026-11-25T13:00"))
+    assert made.status.next_sync == at("2026-11-26T09:00") + LATE
+    found, later = looked(one, at("2026-11-26T13:00"), makes=False)
+    assert (found.due, later.status.next_sync) == (at("2026-11-26T09:00"), at("2026-11-25T09:00") + LATE)
     assert runs(one, every(1, "2026-11-25T13:00", 0.5)) == [at("2026-11-25T09:00")]
 
 

@@ -14,6 +14,7 @@ import yaml
 from deploy.local import toolchain
 
 from roster_operator.controller.settings import load
+from roster_operator.mail import load as load_mail
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "roster-operator"
@@ -50,6 +51,12 @@ def of(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [one for one in objects if one["kind"] == kind]
 
 
+def operator_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    """The operator's Deployment, beside which there may be a console's."""
+    (found,) = (one for one in of(objects, "Deployment") if one["metadata"]["name"] == "roster-operator")
+    return found
+
+
 def test_no_right_on_secrets_and_none_on_everything(objects: list[dict[str, Any]]) -> None:
     rules = [rule for kind in ("ClusterRole", "Role") for role in of(objects, kind) for rule in role["rules"]]
     assert rules
@@ -80,8 +87,12 @@ def test_only_migration_and_reaper_see_the_owners_secret(objects: list[dict[str,
     pod = reaper["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
     assert pod["containers"][0]["command"] == ["roster", "reap"]
-    (deployment,) = of(objects, "Deployment")
-    assert "secret" not in yaml.safe_dump(deployment["spec"]["template"]["spec"]).lower().replace("database_secret", "").replace("pull_secrets", "").replace("imagepullsecrets", "")  # fmt: skip
+    deployment = operator_of(objects)
+    pod = deployment["spec"]["template"]["spec"]
+    volumes = [one["secret"] for one in pod["volumes"] if "secret" in one]
+    assert all((one["secretName"], len(one["items"])) == ("roster-mail", 2) for one in volumes)
+    pod["volumes"] = []
+    assert "secret" not in yaml.safe_dump(pod).lower().replace("database_secret", "").replace("pull_secrets", "").replace("imagepullsecrets", "")  # fmt: skip
 
 
 def test_the_definitions_are_those_of_crds_and_stay(objects: list[dict[str, Any]]) -> None:
@@ -93,12 +104,16 @@ def test_the_definitions_are_those_of_crds_and_stay(objects: list[dict[str, Any]
 
 
 def test_the_operator_understands_every_variable_that_it_is_given(objects: list[dict[str, Any]]) -> None:
-    (deployment,) = of(objects, "Deployment")
+    deployment = operator_of(objects)
     variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     environment = {one["name"]: one.get("value", "x") for one in variables}
     settings = load([], environment)
     known = {f"ROSTER_{name.upper()}" for name in vars(settings)}
-    assert environment.keys() <= known
+    mail = {name for name in environment if name.startswith("ROSTER_SMTP_")}
+    assert environment.keys() - mail <= known
+    server = load_mail(environment)
+    assert (server is not None) is bool(mail)
+    assert server is None or (server.number, server.user_file) == (465, Path("/etc/roster/mail/user"))
     assert settings.image.startswith("localhost/roster-operator:")
     bindings = of(objects, "ValidatingAdmissionPolicyBinding")
     denied = any(
@@ -125,7 +140,7 @@ def test_the_dashboard_is_the_one_of_deploy() -> None:
 
 
 ADMISSION = {
-    "approvals": {"ValidatingAdmissionPolicy": 3},
+    "approvals": {"ValidatingAdmissionPolicy": 4},
     "stamp": {"MutatingAdmissionPolicy": 1},
     "connections": {"ValidatingAdmissionPolicy": 1},
     "jobs": {"ValidatingAdmissionPolicy": 1},
@@ -147,13 +162,13 @@ def test_each_policy_goes_by_itself(name: str) -> None:
 def test_a_server_without_mutating_policies_is_given_none() -> None:
     objects = template("--set", "database.ownerSecret.name=o", "--kube-version", "1.30")
     assert of(objects, "MutatingAdmissionPolicy") == []
-    assert len(of(objects, "ValidatingAdmissionPolicy")) == 5
+    assert len(of(objects, "ValidatingAdmissionPolicy")) == 6
 
 
 def test_policies_can_be_tried_out_before_they_deny() -> None:
     objects = template("--values", str(CHART / "ci" / "zz-everything-values.yaml"))
     bindings = of(objects, "ValidatingAdmissionPolicyBinding")
-    assert [one["spec"]["validationActions"] for one in bindings] == [["Warn", "Audit"]] * 5
+    assert [one["spec"]["validationActions"] for one in bindings] == [["Warn", "Audit"]] * 6
     watched = [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["k12", "k13"]}]
     for one in [*bindings, *of(objects, "MutatingAdmissionPolicyBinding")]:
         assert one["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"] == watched

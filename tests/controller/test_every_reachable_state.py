@@ -143,7 +143,9 @@ class World:
         other = self.api.objects.get(("rostersyncs", "other"))
         if other:
             view.sync_seen(other)
-        context = Context(self.api, QUICK, METRICS, Recorder(self.api, "t"), Slots(view, 1000), view, "cluster")
+        context = Context(
+            self.api, QUICK, METRICS, Recorder(self.api, "t"), Slots(view, 1000), view, "cluster", lambda _: None
+        )
         self.api.writes_until_kill, self.api.kill_before = (0, False) if dies else (None, False)
         self.api.between = between
         before, created = self.phase, len(self.api.created)

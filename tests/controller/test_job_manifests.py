@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from tests.controller.values import NOW, SETTINGS, A, connection, sync
 
 from roster_operator.api.connection import RosterConnectionSpec
+from roster_operator.api.job_template import JobTemplate
 from roster_operator.api.kinds import CONNECTION, SYNC
 from roster_operator.api.sync import Approval
 from roster_operator.api.task import Step, WorkerTask
 from roster_operator.controller.jobs import Owner, build, job_name, job_name_of_test, label_value
 from roster_operator.controller.objects import Meta
+from roster_operator.controller.settings import SettingsError, load
 from roster_operator.controller.tasks import sync_task, task_of_test
 
 Body = dict[str, Any]
@@ -41,7 +44,7 @@ def task_of(job: Body) -> WorkerTask:
 @pytest.mark.parametrize(
     ("step", "volumes"),
     [
-        (Step.TEST, {"sis": ["client-id", "client-secret"], "database": ["stage-url"]}),
+        (Step.TEST, {"sis": ["client-id", "client-secret", "expires"], "database": ["stage-url"]}),
         (Step.STAGE, {"sis": ["client-id", "client-secret"], "database": ["stage-url"]}),
         (Step.MERGE, {"database": ["merge-url"]}),
         (Step.DISCARD, {"database": ["stage-url"]}),
@@ -156,4 +159,65 @@ def test_names_differ_by_owner_step_attempt_and_trigger() -> None:
     metas = [Meta("k12", long, uid, 1, "1", NOW, None, (), {}, {}) for uid in ("a", "b")]
     found = {job_name(meta, step, attempt) for meta in metas for step in Step for attempt in (1, 2, 11)}
     found |= {job_name_of_test(meta, trigger) for meta in metas for trigger in ("1//", "2//")}
-    assert len(found) == 2 * 4 * 3 + 4
+    assert len(found) == 2 * len(Step) * 3 + 4
+
+
+TEMPLATE: Body = {
+    "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
+    "nodeSelector": {"pool": "batch"},
+    "tolerations": [{"key": "batch", "operator": "Exists"}],
+    "labels": {"kueue.x-k8s.io/queue-name": "rosters", "roster-operator.io/step": "merge"},
+}
+
+
+def asked(operators: Body, connections: Body | None) -> Body:
+    settings = replace(SETTINGS, job_template=JobTemplate.from_dict(operators))
+    conn = connection()
+    own = JobTemplate.from_dict(connections) if connections is not None else None
+    task = task_of_test(conn, "cluster", settings)
+    return build(task, "n", Owner(CONNECTION, conn.meta), "db", settings, template=own)
+
+
+@pytest.mark.parametrize(("operators", "connections"), [(TEMPLATE, None), (TEMPLATE, {}), ({}, TEMPLATE)])
+def test_a_template_says_what_a_job_asks_for_and_where_it_runs(operators: Body, connections: Body | None) -> None:
+    job = asked(operators, connections)
+    pod = job["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"pool": "batch"}
+    assert pod["tolerations"] == [{"key": "batch", "operator": "Exists"}]
+    assert pod["containers"][0]["resources"] == {
+        "requests": {"cpu": "1", "memory": SETTINGS.job_memory},
+        "limits": {"memory": "1Gi"},
+    }
+    for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
+        assert labels["kueue.x-k8s.io/queue-name"] == "rosters"
+        assert labels["roster-operator.io/step"] == "test"
+
+
+def test_a_connections_template_stands_above_the_operators() -> None:
+    own = {
+        "resources": {"limits": {"memory": "2Gi", "ephemeralStorage": "1Gi"}},
+        "nodeSelector": {"zone": "a"},
+        "tolerations": [{"key": "slow", "value": "yes", "effect": "NoSchedule"}],
+        "labels": {"app.kubernetes.io/managed-by": "someone", "cost": "k12"},
+    }
+    job = asked(TEMPLATE, own)
+    pod = job["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"pool": "batch", "zone": "a"}
+    assert [one["key"] for one in pod["tolerations"]] == ["batch", "slow"]
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "2Gi", "ephemeral-storage": "1Gi"}
+    assert pod["containers"][0]["resources"]["requests"]["cpu"] == "1"
+    assert job["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "roster-operator"
+    assert job["metadata"]["labels"]["cost"] == "k12"
+
+
+def test_without_a_template_nothing_is_added() -> None:
+    pod = asked({}, {})["spec"]["template"]["spec"]
+    assert not {"nodeSelector", "tolerations"} & pod.keys()
+
+
+def test_a_template_in_the_operators_settings_is_json_and_what_is_wrong_with_it_is_said() -> None:
+    found = load([], {"ROSTER_IMAGE": "x", "ROSTER_JOB_TEMPLATE": json.dumps(TEMPLATE)})
+    assert found.job_template.node_selector == {"pool": "batch"}
+    for wrong in ("{", '{"hostNetwork": true}', '{"resources": {"limits": {"memory": "much"}}}'):
+        with pytest.raises(SettingsError, match="job_template"):
+            load([], {"ROSTER_IMAGE": "x", "ROSTER_JOB_TEMPLATE": wrong})

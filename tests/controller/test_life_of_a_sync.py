@@ -25,6 +25,8 @@ SITUATIONS: list[tuple[str, State, set[Fact], Step, Phase | None, str]] = [
     ("is rejected before anything ran", S.PENDING, {F.REJECTED, F.HELD, F.PINNED}, Step.FINISH, Phase.REJECTED, "Rejected"),
     ("publishes a plan", S.STAGING, {F.STAGED}, Step.PUBLISH, Phase.AWAITING_APPROVAL, "WaitingForApproval"),
     ("publishes a plan beyond limits as Blocked", S.STAGING, {F.STAGED, F.BEYOND_LIMITS}, Step.PUBLISH, Phase.BLOCKED, "BeyondLimits"),
+    ("a plan for a database that was put back is Blocked", S.STAGING, {F.STAGED, F.DATABASE_REWOUND, F.BEYOND_LIMITS}, Step.PUBLISH, Phase.BLOCKED, "DatabaseRewound"),
+    ("on a database that was put back it waits", S.BLOCKED, {F.DATABASE_REWOUND, F.BEYOND_LIMITS}, Step.WAIT, Phase.BLOCKED, "DatabaseRewound"),
     ("an exact approval in advance does not block", S.STAGING, {F.STAGED, F.BEYOND_LIMITS, F.APPROVED}, Step.PUBLISH, Phase.AWAITING_APPROVAL, "Staged"),
     ("was merged before", S.STAGING, {F.ALREADY_MERGED}, Step.FINISH, Phase.MERGED, "AlreadyMerged"),
     ("no answer: another attempt", S.STAGING, {F.LOST}, Step.RETRY, Phase.STAGING, "Staging"),

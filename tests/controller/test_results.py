@@ -114,3 +114,12 @@ def test_a_field_of_a_newer_worker_is_passed_over() -> None:
     summary = parse_summary(json.dumps(STAGED | {"mood": "good"}), Step.STAGE)
     assert summary is not None
     assert summary.outcome is Outcome.STAGED
+
+
+def test_a_job_that_a_queue_holds_back_waits_as_long_as_it_must_and_begins_when_it_is_let_go() -> None:
+    held = job(minutes=900)
+    held["spec"] = {"suspend": True}
+    found = job_state(held, [], None, Step.STAGE, NOW, PATIENCE)
+    assert (found.kind, found.reason) == (JobKind.STUCK, "JobQueued")
+    let_go = job(minutes=900, startTime=stamp(minutes=1))
+    assert job_state(let_go, [], None, Step.STAGE, NOW, PATIENCE).kind is JobKind.RUNNING

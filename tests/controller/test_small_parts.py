@@ -15,7 +15,7 @@ from roster_operator.api.sync import Phase, RosterSyncStatus
 from roster_operator.api.task import Step
 from roster_operator.controller.client import ApiError
 from roster_operator.controller.conditions import Wanted, plain, settle
-from roster_operator.controller.metrics import MAX_REASONS, Metrics
+from roster_operator.controller.metrics import MAX_REASONS, MAX_WAITING, Metrics
 from roster_operator.controller.probes import Health
 from roster_operator.controller.queue import Key
 from roster_operator.controller.settings import Settings, SettingsError, load
@@ -122,8 +122,9 @@ def test_the_phase_of_a_new_object_is_written_though_it_is_the_default() -> None
 
 
 def sync_body(name: str = "first", phase: str = "Pending", **fields: Any) -> Body:
+    version = f"1-{phase}"  # each phase was written anew
     return {
-        "metadata": metadata(name),
+        "metadata": metadata(name, resourceVersion=version),
         "spec": {"connectionRef": {"name": "springfield"}},
         "status": {"phase": phase} | fields,
     }
@@ -243,7 +244,10 @@ def test_a_standby_is_ready_and_a_leader_only_after_its_first_list() -> None:
 def test_figures_of_resources_are_counted_when_asked_for() -> None:
     view = View()
     metrics = Metrics(view)
-    view.connection_seen(connection_body(status=ready() | {"lastMergedTime": stamp()}))
+    moments = dict.fromkeys(
+        ("lastMergedTime", "nextSync", "databaseRewoundTime", "certificateExpires", "credentialsExpire"), stamp()
+    )
+    view.connection_seen(connection_body(status=ready() | moments))
     waits = {
         "type": "Approved",
         "status": "False",
@@ -257,10 +261,26 @@ def test_figures_of_resources_are_counted_when_asked_for() -> None:
         'roster_connections{ready="True"} 1.0',
         'roster_connection_ready{name="springfield",namespace="k12"} 1.0',
         'roster_syncs{phase="AwaitingApproval",reason="WaitingForApproval"} 1.0',
-        'roster_sync_waiting_seconds{name="first",namespace="k12"}',
+        'roster_sync_waiting_seconds{name="first",namespace="k12",phase="AwaitingApproval"}',
         'roster_connection_last_merge_timestamp_seconds{name="springfield",namespace="k12"}',
+        'roster_connection_next_sync_timestamp_seconds{name="springfield",namespace="k12"}',
+        'roster_connection_certificate_expires_timestamp_seconds{name="springfield",namespace="k12"}',
+        'roster_connection_credentials_expire_timestamp_seconds{name="springfield",namespace="k12"}',
+        'roster_watch_silent_seconds{resource="rostersyncs"} 0.0',
+        'roster_connection_database_rewound{name="springfield",namespace="k12"} 1.0',
     ):
         assert line in text
+
+
+def test_what_is_blocked_is_not_hidden_behind_what_waits_longer() -> None:
+    view = View()
+    for number in range(MAX_WAITING + 10):
+        staged = {"staged": stamp(hours=9)}
+        view.sync_seen(sync_body(f"waits-{number}", phase="AwaitingApproval", times=staged))
+    view.sync_seen(sync_body("blocked", phase="Blocked", times={"staged": stamp(hours=1)}))
+    text = Metrics(view).render().decode()
+    assert text.count("roster_sync_waiting_seconds{") == MAX_WAITING + 1
+    assert 'name="blocked",namespace="k12",phase="Blocked"' in text
 
 
 def test_reasons_that_workers_make_up_do_not_make_up_metrics_without_end() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.demo import parts
-from deploy.demo.shell import apply, kubectl
+from deploy.demo.shell import DemoError, apply, kubectl
 from tests.e2e.ground import LABEL, Ground
 from tests.e2e.watching import Body, condition, told, told_events, until
 
@@ -146,6 +149,16 @@ class District:
         """How often something was merged."""
         return self.ground.database.value("select data_version from roster.tenant where tenant = %s", self.tenant)
 
+    def roster(self, *arguments: str) -> str:
+        """`roster …` as the database's owner runs it, at the demo's database. Raises DemoError with what it said."""
+        # In the environment, where the owner's password is not seen by whoever lists processes.
+        given = {"ROSTER_OWNER_URL": self.ground.database.owner_url(), "COLUMNS": "400"}
+        command = [sys.executable, "-m", "roster_operator.cli", *arguments]
+        done = subprocess.run(command, env=os.environ | given, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise DemoError(f"roster {' '.join(arguments)}: {done.returncode} {done.stdout} {done.stderr}")
+        return done.stdout
+
     def database_login(self, key: str) -> tuple[str, str]:
         """Name and password of one of the tenant's logins: stage-url or merge-url."""
         url = urlsplit(parts.decoded(self.namespace, "roster-database", key))
@@ -170,6 +183,14 @@ class District:
             for event in found
             if kind in ("", event["involvedObject"]["kind"]) and name in ("", event["involvedObject"].get("name"))
         ]
+
+    def until_event(self, reason: str, kind: str, name: str) -> Body:
+        """The first Event of this reason about an object. Events follow a status in their own time."""
+
+        def look() -> Body | None:
+            return next((event for event in self.events(kind, name) if event["reason"] == reason), None)
+
+        return until(f"Event {reason} about {kind} {name}", look, self.tell)
 
     def tell(self, *bodies: Body) -> str:
         """Everything that a person would look at next."""

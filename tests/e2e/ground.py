@@ -97,6 +97,14 @@ class Database:
         with conn:
             yield conn
 
+    def owner_url(self) -> str:
+        """The URL of the database's owner, by the port-forward."""
+        with self.session():
+            port = self._forwarded(None)
+        return parts.decoded(parts.SYSTEM, "roster-database-owner", "owner-url").replace(
+            parts.DATABASE_HOST, f"127.0.0.1:{port}"
+        )
+
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""
         with self.session() as conn:

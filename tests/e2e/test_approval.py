@@ -101,7 +101,7 @@ def test_the_wrong_digest_approves_nothing_and_is_told(district: District) -> No
     assert (told["status"], told["reason"]) == ("False", "DigestMismatch")
     assert OTHER_DIGEST in told["message"]
     assert sync.digest in told["message"]
-    until("an Event says so", lambda: "DigestMismatch" in sync.reasons(), lambda: district.tell(sync.body))
+    district.until_event("DigestMismatch", "RosterSync", sync.name)
     assert not sync.jobs("merge")
     assert district.count("users") == 0
 

@@ -63,7 +63,9 @@ def test_nightly_syncs_are_approved_within_limits_and_held_beyond(district: Dist
     users = district.count("users")
     held = until(
         "one is held",
-        lambda: next((one for one in of_the_schedule(district) if one["status"].get("phase") == "Blocked"), None),
+        lambda: next(
+            (one for one in of_the_schedule(district) if one.get("status", {}).get("phase") == "Blocked"), None
+        ),
         lambda: district.tell(*of_the_schedule(district)),
         seconds=A_NIGHT,
     )

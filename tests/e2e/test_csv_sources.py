@@ -16,7 +16,7 @@ from tests.e2e import sftp_server
 from tests.e2e.districts import District
 from tests.e2e.ground import LABEL
 from tests.e2e.watching import Body, condition
-from tests.worker.bundles import bundle
+from tests.worker.bundles import FAULTS, FAULTS_TOLD, bundle, touched
 
 pytestmark = pytest.mark.cluster
 MONDAY, DAY = 1_764_039_600, 86_400
@@ -100,14 +100,25 @@ def test_an_uploaded_zip_is_named_by_its_digest_and_merged(district: District) -
     nothing = district.sync("nothing").until("Failed")
     assert nothing["status"]["failure"]["reason"] == "UploadNotNamed"
 
+    # What is wrong with a bundle's fields is told by status, before anybody approves.
+    faulty = upload(district, touched(bundle(6), *FAULTS))
+    odd = district.sync("odd", source={"upload": faulty["digest"]})
+    told = odd.until("AwaitingApproval")["status"]
+    assert [(each["code"], each["severity"], each["entity"], each["count"]) for each in told["issues"]] == FAULTS_TOLD
+    assert told["plan"]["entities"]["users"]["invalid"] == 1
+    assert "canary" not in json.dumps(told).lower()
+    odd.patch(rejected={"reason": "Faulty."})
+    odd.until("Rejected")
+
     sync = district.sync("uploaded", source={"upload": sent["digest"]})
     waiting = sync.until("AwaitingApproval")
     assert waiting["status"]["plan"]["entities"]["users"]["create"] == 6
     sync.patch(approved=True)
     sync.until("Merged")
     assert district.count("users") == 6
-    # The zip was personal data, and nobody needs it any more.
-    left = "select count(*) from roster.upload_chunk where tenant = %s"
-    assert district.ground.database.value(left, district.tenant) == 0
+    # The zip was personal data, and nobody needs it any more. What was rejected may still be wanted, until it expires.
+    left = "select count(*) from roster.upload_chunk where tenant = %s and digest = %s"
+    assert district.ground.database.value(left, district.tenant, sent["digest"]) == 0
+    assert district.ground.database.value(left, district.tenant, faulty["digest"]) == 1
     again = district.sync("again", source={"upload": sent["digest"]}).until("Failed")
     assert again["status"]["failure"]["reason"] == "UploadMissing"

@@ -52,6 +52,7 @@ def test_a_district_goes_from_yaml_to_merged_rows(district: District) -> None:
     assert sync.staged_tables() == 0
     sync.until_holds("without a finalizer", lambda body: not body["metadata"].get("finalizers"))
 
+    district.until_event("Merged", "RosterSync", sync.name)
     reasons = sync.reasons()
     assert [reason for reason in reasons if reason in {"Staging", "Staged", "Approved", "Merged"}] == [
         "Staging",
@@ -59,7 +60,7 @@ def test_a_district_goes_from_yaml_to_merged_rows(district: District) -> None:
         "Approved",
         "Merged",
     ], reasons
-    assert "TestSucceeded" in {event["reason"] for event in district.events("RosterConnection")}
+    district.until_event("TestSucceeded", "RosterConnection", "district")
     _tables_show(district, merged)
 
     # The next night.

@@ -29,7 +29,7 @@ def test_a_missing_and_a_wrong_secret_are_told_and_heal(district: District) -> N
     assert condition(wrong, "Authenticated")["status"] == "False"
     assert wrong["status"]["lastHandledTestRequest"] == "now"
     assert "not-the-secret" not in json.dumps(wrong)
-    assert district.events("RosterConnection", "district")
+    district.until_event("TestFailed", "RosterConnection", "district")
 
     # Nobody asks this time: it comes round by itself, and then the sync that waited goes on.
     district.give_credentials()
@@ -52,7 +52,7 @@ def test_an_endpoint_that_cannot_be_reached_says_why(district: District) -> None
         assert condition(body, "Reachable")["status"] == "False"
         assert condition(body, "Authenticated")["status"] == "Unknown"
         assert len(condition(body, "Ready")["message"]) > 20
-        assert "TestFailed" in {event["reason"] for event in district.events(name=body["metadata"]["name"])}
+        district.until_event("TestFailed", "RosterConnection", body["metadata"]["name"])
 
 
 def test_a_source_that_dies_in_mid_pull_heals_by_itself(district: District) -> None:

@@ -56,7 +56,7 @@ def _killed(*, before: bool) -> Breaks:
         with place.world.proxy.broken_by(place.namespace, fault):
             yield
             place.approve("late")
-            place.settles(90)
+            place.settles(180)
         sys.stdout.write(f"killed at {len(fault.seen)} kinds of writes: {', '.join(fault.seen)}\n")
         assert {"POST jobs stage", "POST jobs merge", "PATCH rostersyncs status Merged"} <= set(fault.seen)
 

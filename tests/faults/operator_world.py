@@ -178,7 +178,7 @@ class Place:
         for name in names:
             self.cluster.change(name, approvedPlan=self.cluster.status(name)["plan"]["digest"])
 
-    def wait(self, ask: Callable[[], Any], seconds: float, what: str) -> Any:
+    def wait(self, ask: Callable[[], Any], seconds: float, what: str | Callable[[], str]) -> Any:
         """Until it is so; what broke behind the stage is raised."""
 
         def asked() -> Any:
@@ -187,7 +187,10 @@ class Place:
                 raise self.world.kubelet.errors[0]
             return ask()
 
-        return until(asked, seconds, lambda: f"{what}:\n{json.dumps(self.restless(), indent=1)}")
+        def told() -> str:
+            return f"{what if isinstance(what, str) else what()}:\n{json.dumps(self.restless(), indent=1)}"
+
+        return until(asked, seconds, told)
 
     def settles(self, seconds: float) -> float:
         """Everything comes to rest within this time (I11); how long it took."""

@@ -16,7 +16,7 @@ from tests.gitops.tools import GITOPS
 from tests.support import admission
 from tests.support.admission import People
 from tests.support.apiserver import ApiServer
-from tests.support.jobs import until
+from tests.support.jobs import PATIENCE, until
 
 pytestmark = pytest.mark.apiserver
 
@@ -46,7 +46,11 @@ def people(apiserver: ApiServer) -> Iterator[People]:
     admin = everybody.who(f"k12-{DISTRICTS[0]}")
     probe = next(one for one in built(apiserver, DISTRICTS[0]) if one["kind"] == "RosterSync")
     admin.create("rostersyncs", probe | {"metadata": {"name": "probe"}})
-    until(lambda: admin.patch("rostersyncs", "probe", {"status": {}}, "status", dry=True).code == 403, 30, "policies")
+    until(
+        lambda: admin.patch("rostersyncs", "probe", {"status": {}}, "status", dry=True).code == 403,
+        PATIENCE,
+        "policies",
+    )
     try:
         yield everybody
     finally:
@@ -61,7 +65,7 @@ def test_the_pipeline_applies_it_and_approves_from_git(apiserver: ApiServer, peo
     pipeline = people.who(namespace, f"system:serviceaccount:{namespace}:roster-pipeline")
     objects = built(apiserver, district)
     assert {one["kind"] for one in objects} == set(PLURAL)
-    until(lambda: pipeline.read("rostersyncs", "x").code == 404, 10, "the rights")
+    until(lambda: pipeline.read("rostersyncs", "x").code == 404, PATIENCE, "the rights")
     for body in objects:
         assert body["metadata"]["namespace"] == namespace
         done = pipeline.apply(PLURAL[body["kind"]], body)
@@ -109,7 +113,9 @@ def test_the_pull_requests_comment_from_a_real_cluster(
     users = {"received": 120, "create": 120}
     plan = {"digest": DIGEST, "complete": True, "entities": {"users": users}, "totals": users}
     status = {"status": {"phase": "AwaitingApproval", "plan": plan}}
-    until(lambda: operator.patch("rostersyncs", "first", status, "status").code == 200, 10, "the operator's rights")
+    until(
+        lambda: operator.patch("rostersyncs", "first", status, "status").code == 200, PATIENCE, "the operator's rights"
+    )
     for side in ("base", "head"):
         shutil.copytree(EXAMPLE, tmp_path / side)
     changed = tmp_path / "head" / "overlays" / district / "first-sync.yaml"

@@ -24,7 +24,7 @@ SYNCS = {
     Phase.MERGED: ("Current", "Current", "Healthy"),
     Phase.REJECTED: ("Current", "Current", "Healthy"),
     Phase.SUPERSEDED: ("Current", "Current", "Healthy"),
-    Phase.EXPIRED: ("Current", "Failed", "Degraded"),
+    Phase.EXPIRED: ("Failed", "Failed", "Degraded"),
     Phase.FAILED: ("Failed", "Failed", "Degraded"),
 }
 
@@ -33,6 +33,12 @@ SYNCS = {
 def test_a_sync_in_every_phase(phase: Phase) -> None:
     body = phases.sync_in(phase)
     assert (kstatus(body), flux(body), argo(body)[0]) == SYNCS[phase]
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_all_three_agree_on_what_is_wrong(phase: Phase) -> None:
+    body = phases.sync_in(phase)
+    assert len({kstatus(body) == "Failed", flux(body) == "Failed", argo(body)[0] == "Degraded"}) == 1
 
 
 @pytest.mark.parametrize("phase", list(Phase))
@@ -79,7 +85,7 @@ def test_before_the_operator_has_seen_it(kind: str, status: Body | None) -> None
 CONNECTIONS = [
     ("tested for the first time", phases.connection_before_its_test(), ("InProgress", "InProgress", "Progressing")),
     ("good", phases.connection_tested(good=True), ("Current", "Current", "Healthy")),
-    ("refused", phases.connection_tested(good=False), ("InProgress", "Failed", "Degraded")),
+    ("refused", phases.connection_tested(good=False), ("Failed", "Failed", "Degraded")),
 ]
 
 

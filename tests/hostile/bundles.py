@@ -67,7 +67,7 @@ class Bundle:
             shown = refused(error)
             if error.reason is not (error.finding.fault.reason or error.reason) or not error.next_step:
                 return Seen("a reason that is not the fault's", shown.shown)
-            return Seen(Decoded(False, (_issue(error.finding),)), shown.shown)
+            return Seen(Decoded(False, tuple(_issue(finding) for finding in error.findings)), shown.shown)
 
 
 def _read(source: CsvSource) -> Seen:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.model.model import ENTITIES, Listing, Shown
+from tests.model.records import ENTITIES, Listing, Shown
 
 from roster_operator.oneroster.decode import Decoder
 from roster_operator.oneroster.entities import Entity
@@ -53,7 +53,7 @@ _FIELDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     },
     "academicSessions": lambda v: {
         "title": v["title"], "type": "term", "startDate": v["start_date"], "endDate": v["end_date"],
-        "schoolYear": "2027",
+        "schoolYear": str(v["school_year"]), "parent": _ref(v["parent_sourced_id"], "academicSession"),
     },
     "courses": lambda v: {
         "title": v["title"], "courseCode": v["course_code"], "org": _ref(v["org_sourced_id"], "org"),
@@ -65,12 +65,14 @@ _FIELDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     },
     "users": lambda v: {
         "givenName": v["given_name"], "familyName": v["family_name"], "enabledUser": v["enabled_user"],
-        "email": v["email"], "identifier": v["identifier"],
+        "email": v["email"], "identifier": v["identifier"], "userMasterIdentifier": v["user_master_identifier"],
+        "username": v["username"],
         "roles": [{"roleType": "primary", "role": v["role"], "org": _ref(o, "org")} for o in v["org_sourced_ids"]],
     },
     "enrollments": lambda v: {
         "user": _ref(v["user_sourced_id"], "user"), "class": _ref(v["class_sourced_id"], "class"),
         "school": _ref(v["school_sourced_id"], "org"), "role": v["role"], "beginDate": v["begin_date"],
+        "endDate": v["end_date"],
     },
     "demographics": lambda v: {"sex": v["sex"]},
 }  # fmt: skip

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from tests.model.model import Listing, Shown
+from tests.model.records import Listing, Shown
 
 SCHOOLS = ("school-a", "school-b", "school-c")
 NOWHERE = "nowhere"  # no record ever has this id
 NAMES = ("Ada", "Bo", "Café")
+
+IDENTIFIERS = ("n-0", "n-1", "n-2")
+MASTERS = ("m-0", "m-1")
+SPARE = tuple(f"users-{n}" for n in range(5, 10))  # ids that the SIS gives only to people who had another one
+
+
+def _in_days(days: int) -> str:
+    return (datetime.now(UTC).date() + timedelta(days=days)).isoformat()
+
+
+# Far enough from now and from any day that histories come to.
+BEGUN, ENDED, COMING, YET = (_in_days(days) for days in (-300, -30, 30, 400))
 
 
 def record(entity: str, sourced_id: str, seed: int) -> Shown:
@@ -31,8 +44,12 @@ def record(entity: str, sourced_id: str, seed: int) -> Shown:
             values = {"name": one(*NAMES), "type": kind, "identifier": "7", "parent_sourced_id": None}
         case "academicSessions":
             values = {
-                "title": one(*NAMES), "type": "term", "start_date": "2026-08-01", "end_date": "2027-06-30",
+                "title": one(*NAMES), "type": "term", "start_date": one(BEGUN, BEGUN, COMING),
+                "end_date": one(YET, YET, ENDED), "school_year": one(2027, 2027, 2026),
+                "parent_sourced_id": one(None, None, *IDS["academicSessions"], NOWHERE),
             }  # fmt: skip
+            if values["start_date"] == COMING:
+                values["end_date"] = YET
         case "courses":
             values = {"title": one(*NAMES), "course_code": "c", "org_sourced_id": school}
         case "classes":
@@ -47,13 +64,16 @@ def record(entity: str, sourced_id: str, seed: int) -> Shown:
                 "given_name": one(*NAMES), "family_name": "Ng", "enabled_user": True,
                 "role": one("student", "student", "teacher"),
                 "org_sourced_ids": some(1, 2, school, *SCHOOLS, "orgs-0", NOWHERE),
-                "email": one(None, "a@x.example"), "identifier": one(None, sourced_id),
+                "email": one(None, "a@x.example"), "identifier": one(None, f"i-{number}", f"i-{number}", *IDENTIFIERS),
+                "user_master_identifier": one(None, None, None, *MASTERS),
+                "username": one(f"Ada{number}", f"ada{number}", f"Ada{number}", "ada-x", "ADA-x"),
             }  # fmt: skip
         case "enrollments":
             values = {
                 "user_sourced_id": one(f"users-{number % 5}", *IDS["users"], NOWHERE),
                 "class_sourced_id": one(f"classes-{number % 3}", *IDS["classes"], NOWHERE), "school_sourced_id": school,
                 "role": one("student", "teacher"), "begin_date": one(None, "2026-08-01"),
+                "end_date": one(None, None, YET, ENDED),
             }  # fmt: skip
         case _:
             values = {"sex": one(None, "female", "male")}
@@ -62,7 +82,7 @@ def record(entity: str, sourced_id: str, seed: int) -> Shown:
 
 IDS: dict[str, tuple[str, ...]] = {
     "orgs": ("orgs-0", *SCHOOLS),
-    "academicSessions": ("academicSessions-0", "academicSessions-1"),
+    "academicSessions": tuple(f"academicSessions-{n}" for n in range(3)),
     "courses": ("courses-0", "courses-1"),
     "classes": tuple(f"classes-{n}" for n in range(3)),
     "users": tuple(f"users-{n}" for n in range(5)),
@@ -80,3 +100,13 @@ def without(listings: dict[str, Listing], entity: str, *gone: str, more: tuple[S
     """The same with other records of one entity: some gone, `more` behind the rest. The source counts what it shows."""
     shown = (*(each for each in listings[entity].shown if each.sourced_id not in gone), *more)
     return listings | {entity: Listing(shown, len(shown))}
+
+
+# Fields that a person may pin here, and the values that they pin.
+PINNED: dict[str, dict[str, tuple[Any, ...]]] = {
+    "orgs": {"name": (*NAMES, "Pin")},
+    "classes": {"title": (*NAMES, "Pin")},
+    "users": {"given_name": (*NAMES, "Pin"), "email": (None, "a@x.example")},
+    "enrollments": {"begin_date": (None, "2026-08-01")},
+    "demographics": {"sex": (None, "female")},
+}

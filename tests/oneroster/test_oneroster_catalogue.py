@@ -16,6 +16,7 @@ SOURCES = (
     "oneroster/problems.py",
     "oneroster/values.py",
     "worker/pull.py",
+    "worker/role_rows.py",
     "store/plan.py",
     "oneroster/deceptive.py",
     "store/checks.py",

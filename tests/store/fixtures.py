@@ -16,6 +16,7 @@ from tests.support.postgres import OWNER
 
 from roster_operator.cli.embedded import Database, EmbeddedPostgres
 from roster_operator.store import tenants
+from roster_operator.store.bound import BoundCursor
 from roster_operator.store.migrate import migrate
 from roster_operator.store.runs import RunName
 from roster_operator.store.tables import TABLES
@@ -51,12 +52,12 @@ class Roster:
 
     @contextmanager
     def stager(self, tenant: str = "springfield") -> Iterator[psycopg.Connection]:
-        with psycopg.connect(self.logins(tenant).stage_url, autocommit=True) as conn:
+        with psycopg.connect(self.logins(tenant).stage_url, autocommit=True, cursor_factory=BoundCursor) as conn:
             yield conn
 
     @contextmanager
     def merger(self, tenant: str = "springfield") -> Iterator[psycopg.Connection]:
-        with psycopg.connect(self.logins(tenant).merge_url, autocommit=True) as conn:
+        with psycopg.connect(self.logins(tenant).merge_url, autocommit=True, cursor_factory=BoundCursor) as conn:
             yield conn
 
     def ask(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from uuid import uuid4
 
 import psycopg
@@ -10,7 +11,7 @@ from tests.store.fixtures import Roster, run_name
 from tests.store.staging import merge_orgs, stage_orgs
 from tests.store.test_store_application import add, reading, school_day
 
-from roster_operator.store import access, erase, manual, retention, runs, tenants
+from roster_operator.store import access, erase, manual, retention, runs, tenants, uploads
 from roster_operator.store.errors import StoreError
 from roster_operator.store.stage import Stage
 
@@ -175,6 +176,29 @@ def test_staged_syncs_that_may_hold_the_person_stand_in_the_way(roster: Roster) 
     erase.person(roster.database.owner_url, roster.key(), "pupil", by="ada", discard_staged=True)
     assert roster.state(name.run) == "Discarded"
     assert roster.stage_tables() == []
+
+
+def test_uploads_that_may_hold_the_person_stand_in_the_way(roster: Roster) -> None:
+    school_day(roster)
+    with roster.stager() as conn:
+        sent = uploads.put(conn, BytesIO(b"zip"), "ada")
+    with roster.stager("shelbyville") as conn:
+        uploads.put(conn, BytesIO(b"zip"), "ada")
+    url, key = roster.database.owner_url, roster.key()
+    with pytest.raises(StoreError) as refused:
+        erase.person(url, key, "pupil", by="ada")
+    assert refused.value.reason == "UploadsRest"
+    assert sent.digest[:19] in refused.value.message
+    assert "pupil" in roster.snapshot()["users"]
+    with pytest.raises(StoreError, match="PersonUnknown"):
+        erase.person(url, key, "nobody", by="ada", discard_staged=True)
+    rests = "select count(*) from roster.upload u join roster.upload_chunk c using (tenant, digest) where u.tenant = %s"
+    assert roster.one(rests, key) == 1
+    receipt = erase.person(url, key, "pupil", by="ada", discard_staged=True)
+    assert receipt.rows["upload"] == 1
+    assert (roster.one(rests, key), roster.one(rests, roster.key("shelbyville"))) == (0, 1)
+    with roster.stager() as conn:  # the same zip may come again
+        assert not uploads.put(conn, BytesIO(b"zip"), "ada").before
 
 
 def test_a_district_is_erased_with_its_logins_and_can_be_made_again(roster: Roster) -> None:

@@ -17,7 +17,7 @@ import httpx
 import yaml
 from deploy.local import toolchain
 from tests.support.apiserver import ROOT, ApiServer, _die_with_parent
-from tests.support.jobs import until
+from tests.support.jobs import PATIENCE, until
 
 Body = dict[str, Any]
 CHART = ROOT / "charts" / "roster-operator"
@@ -176,6 +176,6 @@ def wait_for_types(server: ApiServer, policies: list[str]) -> dict[str, list[Bod
         return status if status.get("observedGeneration") == found["metadata"]["generation"] else {}
 
     def checked(name: str) -> Body:
-        return until(lambda: read(name), 30, f"the types of {name} to be checked")
+        return until(lambda: read(name), PATIENCE, f"the types of {name} to be checked")
 
     return {name: checked(name).get("typeChecking", {}).get("expressionWarnings", []) for name in policies}

@@ -22,7 +22,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -88,6 +88,7 @@ class ApiServer:
         )  # fmt: skip
         key = self.folder / "service-account.key"
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+        self.trust()
         admin, operator = secrets.token_hex(16), secrets.token_hex(16)
         tokens = self.folder / "tokens.csv"
         tokens.write_text(f'{admin},admin,1,"system:masters"\n{operator},{OPERATOR},2,""\n')
@@ -95,12 +96,32 @@ class ApiServer:
             "kube-apiserver", "--etcd-servers", f"http://127.0.0.1:{etcd}", "--secure-port", self.port,
             "--bind-address", "127.0.0.1", "--cert-dir", self.folder / "certificates",
             "--service-cluster-ip-range", "10.0.0.0/24", "--authorization-mode", "RBAC", "--token-auth-file", tokens,
+            "--authentication-config", self._authentication,
             "--service-account-issuer", "https://localhost", "--service-account-key-file", key,
             "--service-account-signing-key-file", key, "--disable-admission-plugins", "ServiceAccount",
         )  # fmt: skip
         for path, token in ((self.kubeconfig, admin), (self.operator_kubeconfig, operator)):
             path.write_text(yaml.safe_dump(self._kubeconfig(token)))
         self._wait()
+
+    @property
+    def _authentication(self) -> Path:
+        return self.folder / "authentication.yaml"
+
+    def trust(self, *providers: dict[str, Any]) -> None:
+        """Accept the id tokens of these providers (`jwt` of an AuthenticationConfiguration), and of no other. A server
+        that runs learns of it within moments."""
+        unfinished = self._authentication.with_suffix(".new")
+        unfinished.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "apiserver.config.k8s.io/v1",
+                    "kind": "AuthenticationConfiguration",
+                    "jwt": list(providers),
+                }
+            )
+        )
+        unfinished.rename(self._authentication)
 
     def stop(self) -> None:
         """End the processes that `start` began."""
@@ -182,12 +203,10 @@ def operator_rights() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="session")
-def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """The API server of this run, with both resource definitions and the operator's rights."""
-    programs = toolchain.provide(("etcd", "kube-apiserver", "kubectl"))
-    folder = tmp_path_factory.mktemp("apiserver")
-    server = ApiServer(folder, _free_port(), programs)
+@contextmanager
+def running(folder: Path) -> Iterator[ApiServer]:
+    """An API server that keeps its data in `folder`, with both resource definitions and the operator's rights."""
+    server = ApiServer(folder, _free_port(), toolchain.provide(("etcd", "kube-apiserver", "kubectl")))
     try:
         server.start()
         server.kubectl("apply", "--server-side", "-f", str(CRDS))
@@ -197,6 +216,13 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     finally:
         server.stop()
         shutil.rmtree(folder / "etcd", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """The API server of this run."""
+    with running(tmp_path_factory.mktemp("apiserver")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,9 @@ from tests.support.apiserver import ApiServer
 
 Body = dict[str, Any]
 GROUP = "/apis/roster-operator.io/v1alpha1"
+# Seconds, for what is set up before a test begins: a busy machine takes ten times as long as a calm one. What a test is
+# about has a bound of its own: where it shows that the operator was woken, it is shorter than the pause between looks.
+PATIENCE = 90
 DIGESTS = {letter: "sha256:" + letter * 64 for letter in "abcdef"}
 
 
@@ -45,6 +48,12 @@ class Cluster:
         if answer.is_error:
             raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json()
+
+    def watch(self, path: str) -> Iterator[Body]:
+        """The events of a watch, until the server ends it."""
+        with self._http.stream("GET", path, timeout=None) as answer:
+            for line in answer.iter_lines():
+                yield json.loads(line)
 
     def path(self, plural: str, name: str = "", subresource: str = "") -> str:
         roots = {
@@ -181,7 +190,9 @@ class Cluster:
         """The connection's test succeeds."""
         self.end(self.open_job("test"), good_test())
         until(
-            lambda: self.condition("Ready", name, "rosterconnections").get("status") == "True", 15, "a ready connection"
+            lambda: self.condition("Ready", name, "rosterconnections").get("status") == "True",
+            PATIENCE,
+            "a ready connection",
         )
 
 

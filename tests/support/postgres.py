@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
+from tests.support import statements
 
 from roster_operator.cli.embedded import Database, EmbeddedPostgres
 
@@ -26,8 +27,10 @@ _SETTINGS = {"max_connections": "200", "deadlock_timeout": "200ms"}
 @pytest.fixture(scope="session")
 def pg18() -> Iterator[EmbeddedPostgres]:
     """The PostgreSQL that `roster demo` runs."""
-    with EmbeddedPostgres.temporary(18, tcp=True, settings=_SETTINGS) as server:
+    with EmbeddedPostgres.temporary(18, tcp=True, settings=_SETTINGS | statements.REMEMBERED) as server:
         yield server
+        # Here, when all tests of this process have been: what they said to the database is judged.
+        statements.judge_all(server)
 
 
 @pytest.fixture(scope="session")

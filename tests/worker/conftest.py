@@ -20,6 +20,7 @@ ON_BOTH_VERSIONS = {
     "test_a_listing_that_moved_once_is_read_again",
     "test_references_that_dangle_are_skipped_and_their_rows_never_vanish",
     "test_a_worker_killed_in_the_middle_runs_again_and_merges_once",
+    "test_single_roles_of_a_delta_are_laid_over_those_that_are_merged",
     "test_a_late_worker_says_that_it_was_overtaken_or_discarded",
 }
 

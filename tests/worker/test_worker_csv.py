@@ -14,10 +14,10 @@ import asyncssh
 import pytest
 from tests.oneroster.sftp_servers import NIGHT, PASSWORD, USER, Server, serving
 from tests.store.fixtures import CLUSTER, NAMESPACE, Roster
-from tests.worker.bundles import bundle
+from tests.worker.bundles import FAULTS, FAULTS_TOLD, bundle, touched
 
 from roster_operator.api.task import Outcome, WorkerSummary, WorkerTask
-from roster_operator.store import uploads
+from roster_operator.store import issue_history, issues, runs, uploads
 from roster_operator.worker.steps import run_step
 
 pytestmark = pytest.mark.store
@@ -81,6 +81,7 @@ class District:
         summary = self.staged(csv, uid, **more)
         assert summary.plan is not None
         order = {"digest": summary.plan.digest, "by": "ada", "via": "approved", "at": "2026-11-24T12:00:00Z"}
+        order["note"] = "change 17"
         done = self.run(self.task("merge", csv, uid, order=order))
         assert done.outcome is Outcome.MERGED, done.failure
         return summary
@@ -133,6 +134,8 @@ def test_a_zip_by_sftp_arrives_and_a_newer_one_follows(district: District) -> No
     assert district.users() == {"u1", "u2", "u3"}
     assert first.plan is not None
     assert first.plan.complete
+    noted = "select approval ->> 'note' from roster.sync_run where tenant = %s"
+    assert district.roster.ask(noted, district.roster.key()) == [("change 17",)]
 
     district.server.put("canary-tuesday.zip", bundle(2), NIGHT + DAY)
     second = district.merged(district.sftp())
@@ -296,6 +299,44 @@ def test_an_upload_is_staged_by_its_digest_and_gone_once_merged(district: Distri
     assert district.users() == {"u1", "u2", "u3"}
     assert district.origin()["upload"] == named
     assert district.failed(district.task("stage", UPLOAD, upload=named)) == "UploadMissing"
+
+
+def test_what_is_odd_about_the_files_is_among_the_issues_with_its_place(district: District) -> None:
+    uid = uuid4()
+    summary = district.staged(UPLOAD, uid, upload=district.upload(touched(bundle(3), *FAULTS)))
+    assert [(each.code, each.severity, each.entity, each.count) for each in summary.issues] == FAULTS_TOLD
+    assert summary.plan is not None
+    assert summary.plan.issue_trend.new == 3
+    assert summary.plan.entities["users"].invalid == 1
+    assert "canary" not in summary.model_dump_json().lower()
+    with district.roster.stager() as conn:
+        listed = issues.listing(conn, runs.get(conn, uid))
+        kept = issue_history.problems(conn, uid)
+    manifest = next(each.line for each in listed if each.entity == "manifest")
+    places = [
+        ("ManifestTypo", "", "", "manifest.csv", manifest),
+        ("BadBoolean", "u2", "enabledUser", "users.csv", 3),
+        ("HeaderCase", "", "givenName", "users.csv", 1),
+    ]
+    found = [(each.code, each.sourced_id or "", each.field or "", each.file, each.line) for each in listed]
+    assert found == places
+    assert sorted((each.code, each.sourced_id, each.field, each.file, each.line) for each in kept) == sorted(places)
+    district.run(district.task("discard", UPLOAD, uid))
+    # A file that is read again and right is a problem solved.
+    after = district.staged(UPLOAD, uuid4(), upload=district.upload(bundle(3)))
+    assert after.issues == []
+    assert after.plan is not None
+    assert after.plan.issue_trend.fixed == 3
+
+
+def test_a_bundle_with_several_faults_fails_with_the_first_and_how_many_more(district: District) -> None:
+    changes = (("orgs.csv", "name", "nothing"), ("users.csv", "Canary", 'Can"ary'), ("users.csv", "familyName", "x"))
+    task = district.task("stage", UPLOAD, upload=district.upload(touched(bundle(3), *changes)))
+    summary = district.run(task)
+    assert summary.failure is not None
+    assert (summary.failure.reason, summary.failure.retryable) == ("HeaderInvalid", False)
+    assert "And 1 more: MissingHeader (users.csv)" in summary.failure.message
+    assert "canary" not in summary.failure.message.lower()
 
 
 def test_a_discarded_sync_leaves_the_upload_for_the_next(district: District) -> None:

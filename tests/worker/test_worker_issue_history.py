@@ -87,7 +87,7 @@ def test_what_is_skipped_as_unchanged_keeps_its_problem_until_it_is_fixed_elsewh
     assert trend(second) == (0, 1, 0, 0)
     (found,) = problems(world)
     assert (found.sourced_id, found.code, found.field, found.state, found.school) == (
-        course.sourced_id, "DanglingReference", "org_sourced_id", "still", ghost.sourced_id,
+        course.sourced_id, "DanglingReference", "org", "still", ghost.sourced_id,
     )  # fmt: skip
     # The org comes, and the course stays as it is.
     world.sis.faults.clear()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.store.fixtures import Roster, run_name
 from tests.store.ground import Ground, Records, class_, enrollment, person, school, without
 
-from roster_operator.api.limits import Limits
+from roster_operator.api.limits import Limit, Limits
 from roster_operator.store import review, runs
 from roster_operator.store.cursors import wanted_delta
 from roster_operator.store.merge import Merged, PlanChanged, merge
 from roster_operator.store.runs import RunName
 from roster_operator.worker.stage import Filled, Staged, planned, recorded, with_limits
+from roster_operator.worker.undo import stage_undo
 
 pytestmark = pytest.mark.store
 ENTITIES = ("orgs", "academicSessions", "courses", "classes", "users", "enrollments", "demographics")
@@ -109,6 +111,31 @@ def test_who_came_back_is_not_lost_and_days_pass(nights: Nights) -> None:
     with nights.roster.owner() as conn:
         conn.execute("update roster.sync_run set merged_at = merged_at - interval '8 days' where tenant = %s", (key,))
     assert nights.tonight(worse)[1].hits == []
+
+
+def test_what_an_undone_merge_lost_brought_or_renamed_counts_no_more(nights: Nights) -> None:
+    all_of_them = district(north=100)
+    nights.night(all_of_them)
+    ids = list(all_of_them["users"])
+    wrong = leave(all_of_them, ids[:9])
+    wrong["users"] |= {i: row | {"email": "wrong@x.example"} for i, row in list(wrong["users"].items())[:9]}
+    name, staged = nights.tonight(
+        wrong, limits := NIGHTS.model_copy(update={"email_change": Limit(percent=10, floor=5)})
+    )
+    assert isinstance(nights.merge(name, staged, limits), Merged)
+    nights.merged = wrong
+    changed = {i: row | {"email": "b@x.example"} for i, row in list(all_of_them["users"].items())[20:29]}
+    other, worse = leave(all_of_them, ids[9:18]), leave(all_of_them, ids[:18])
+    for each in (other, worse):
+        each["users"] |= changed
+    assert {("deactivate", "users"), ("emailChange", "users")} <= hits(nights.tonight(worse, limits)[1])
+
+    back = replace(run_name(), mode="Undo")
+    with nights.roster.stager() as conn:
+        undone = stage_undo(conn, back, runs.get(conn, name.run), attempt=1, limits=limits, overwrite=False)
+    assert undone.hits == []
+    assert isinstance(nights.merge(back, undone, limits), Merged)
+    assert nights.tonight(other, limits)[1].hits == []
 
 
 def test_addresses_changed_night_after_night_are_counted_by_person(nights: Nights) -> None:

@@ -360,3 +360,27 @@ def test_a_choice_that_cannot_be_meant_fails_the_test_of_a_connection_and_is_tol
     told = check.report([good, bad], Facts(), None, choices).failure
     assert told is not None
     assert told.reason == "TokenRejected"
+
+
+def test_a_purge_deletes_the_district_and_says_what_went_each_time_it_is_asked(
+    world: World, district: District
+) -> None:
+    del district
+    assert run(world, "test").outcome is Outcome.TESTED  # which claims the tenant
+    world.sync()
+    who = {"connection": {"namespace": "k12", "name": "springfield", "uid": "uid-1"}}
+    first, again = (run(world, "purge", **who) for _ in range(2))
+    assert first.outcome is Outcome.PURGED, first.failure
+    assert first.purge is not None
+    assert first.purge.rows["users"] > 0
+    assert again.purge == first.purge
+    assert all(not rows for rows in world.roster.snapshot().values())
+
+
+def test_a_purge_with_the_logins_of_another_district_deletes_nothing(world: World) -> None:
+    world.sync()
+    before = world.roster.snapshot()
+    refused = run(world, "purge", tenant="shelbyville")
+    assert refused.failure is not None
+    assert refused.failure.reason == "TenantMismatch"
+    assert world.roster.snapshot() == before

@@ -159,7 +159,13 @@ class World:
         )
 
     def stage(
-        self, name: RunName | None = None, *, attempt: int = 1, limits: Limits | None = None, delta: bool = False
+        self,
+        name: RunName | None = None,
+        *,
+        attempt: int = 1,
+        limits: Limits | None = None,
+        delta: bool = False,
+        or_whole: bool = False,
     ) -> tuple[RunName, Staged]:
         """Pull and stage."""
         name = name or run_name()
@@ -168,7 +174,7 @@ class World:
             settings = replace(self.settings(), changed_since=changed_since(reached) if reached else None)
         with RestSource(settings) as source, connect(self.roster.logins().stage_url) as conn:
             runs.claim(conn, self.roster.key(), CLUSTER, NAMESPACE, "springfield")
-            return name, stage(source, conn, name, attempt, limits or Limits(), lambda *_: None)
+            return name, stage(source, conn, name, attempt, limits or Limits(), lambda *_: None, or_whole=or_whole)
 
     def merge(self, name: RunName, digest: str) -> Merged | PlanChanged:
         with connect(self.roster.logins().merge_url) as conn:

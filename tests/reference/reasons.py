@@ -1,0 +1,34 @@
+"""Every reason that a failed sync, a refused test or a command can give."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.alerts.test_alerts import AT_THE_COMMAND_LINE, reasons_of_workers
+from tests.reference.tables import table
+
+RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
+_HEAD = """# Reasons
+
+Stable words for what went wrong. They stand in `status.failure.reason`, in conditions, Events, the label `reason` of
+`roster_syncs_failed_total`, and in `roster … --output json`. They are never renamed. The message beside one says what
+happened and what to do next; of what only a command or the console meets, there is no more to say than that. This page
+is made from the code: `make generate` writes it again.
+
+"""
+
+
+def page() -> str:
+    """docs/reference/reasons.md"""
+    told = dict(re.findall(r"^\| (\w+) \| (.+) \|$", (RUNBOOKS / "RosterSyncFailed.md").read_text(), re.M))
+    told.pop("reason", None)
+    rows = [
+        (
+            f"`{reason}`",
+            "a command or the console" if reason in AT_THE_COMMAND_LINE else "a test or a sync",
+            told.get(reason, ""),
+        )
+        for reason in sorted(reasons_of_workers())
+    ]
+    return _HEAD + table(("reason", "met by", "what to do"), rows)

@@ -1,0 +1,102 @@
+"""What a sync tells of a row stands where the row stands: in its own file, on its own line, in its own column."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from tests.worker.bundles import bundle, bundle_1_2, touched
+from tests.worker.test_worker_csv import UPLOAD, District, district
+
+from roster_operator.console.reports import issues_file
+from roster_operator.store import issue_history, issues, runs
+from roster_operator.store.issues import RecordIssue
+
+__all__ = ["district"]
+pytestmark = pytest.mark.store
+Place = tuple[str, str, str | None, str | None, int | None]
+
+
+def staged(district: District, data: bytes) -> tuple[list[RecordIssue], set[Place]]:
+    """The run's own list, and what is kept of it over the runs."""
+    uid = uuid4()
+    district.staged(UPLOAD, uid, upload=district.upload(data))
+    with district.roster.stager() as conn:
+        listed = issues.listing(conn, runs.get(conn, uid))
+        kept = issue_history.problems(conn, uid)
+    district.run(district.task("discard", UPLOAD, uid))
+    open_ones = [each for each in kept if each.state != "fixed"]
+    return listed, {(each.code, each.sourced_id, each.field, each.file, each.line) for each in open_ones}
+
+
+def places(listed: list[RecordIssue]) -> set[Place]:
+    return {(each.code, each.sourced_id or "", each.field, each.file, each.line) for each in listed}
+
+
+def test_a_reference_into_nothing_names_the_column_and_is_fixed_from_where_it_points_to(district: District) -> None:
+    lost = touched(bundle(3), ("users.csv", "u2,,,true,s1", "u2,,,true,s9"))
+    listed, kept = staged(district, lost)
+    told = {("DanglingReference", "u2", "orgSourcedIds", "users.csv", 3)}
+    assert places(listed) == kept == told
+    assert ",users.csv,3,orgSourcedIds,error," in issues_file(listed)
+    # With a second org that is there it is a warning, and the school that comes later solves it.
+    half = touched(bundle(3), ("users.csv", "u2,,,true,s1", 'u2,,,true,"s1,s9"'))
+    district.merged(UPLOAD, upload=district.upload(half))
+    with_school = touched(half, ("orgs.csv", "s1,,,", "s9,,,Nine,school,,\r\ns1,,,"))
+    _, kept = staged(district, with_school)
+    assert kept == set()
+
+
+def test_an_id_that_is_there_twice_is_told_with_the_line_on_which_it_stands_again(district: District) -> None:
+    listed, kept = staged(district, touched(bundle(5), ("users.csv", "u4,", "u2,")))
+    assert places(listed) == kept == {("DuplicateSourcedId", "u2", "sourcedId", "users.csv", 5)}
+    # The same where one of the two rows is as it was merged, and where both are.
+    district.merged(UPLOAD, upload=district.upload(bundle(5)))
+    listed, _ = staged(district, touched(bundle(5), ("users.csv", "u4,", "u2,")))
+    assert places(listed) == {("DuplicateSourcedId", "u2", "sourcedId", "users.csv", 5)}
+    again = "u2,,,true,s1,student,user2,,Given2,Canary" + "," * 8 + "\r\n"
+    listed, _ = staged(district, touched(bundle(5), ("users.csv", again, again + "\r\n" + again)))
+    assert ("DuplicateSourcedId", "u2", "sourcedId", "users.csv", 5) in places(listed)
+
+
+def test_what_is_wrong_with_a_role_stands_in_its_row_of_roles_csv(district: District) -> None:
+    people = {"ann": "Ann", "ben": "Ben", "cat": "Cat", "dan": "Dan", "eve": "Eve"}
+    roles = [
+        ("ann", "primary", "teacher", "s1"),
+        ("ben", "primary", "student", "s1"),
+        ("ann", "secondary", "janitor", "s2"),  # line 4
+        ("ann", "secondary", "wizard", "s3"),  # line 5
+        ("cat", "primary", "student", "s1"),
+        ("cat", "secondary", "student", "s9"),  # line 7
+        ("dan", "second", "aide", "s1"),  # line 8
+        ("eve", "primary", "student", "s1"),  # line 9
+    ]
+    sent = touched(
+        bundle_1_2(people, roles), ("roles.csv", "r7,,,eve,primary,student,,,s1,", "r7,,,eve,primary,student,,,s1,,,x")
+    )
+    listed, kept = staged(district, sent)
+    assert places(listed) == {
+        ("UnknownVocabulary", "ann", "role", "roles.csv", 4),
+        ("UnknownVocabulary", "ann", "role", "roles.csv", 5),
+        ("DanglingReference", "cat", "orgSourcedId", "roles.csv", 7),
+        ("UnknownVocabulary", "dan", "roleType", "roles.csv", 8),
+        ("TooManyCells", "eve", None, "roles.csv", 9),
+    }
+    assert {each[4] for each in kept} == {4, 7, 8, 9}, "of one kind the first is kept over the runs"
+    cells = ("cat", "roles.csv", "7", "orgSourcedId")
+    assert any(all(cell in line for cell in cells) for line in issues_file(listed).splitlines())
+
+
+def test_a_date_that_was_understood_is_told_of_a_role_too(district: District) -> None:
+    sent = bundle_1_2({"ann": "Ann"}, [("ann", "primary", "teacher", "s1")])
+    written = touched(sent, ("roles.csv", "primary,teacher,,", "primary,teacher,8/25/2026,"))
+    listed, _ = staged(district, written)
+    assert places(listed) == {("DateFormat", "ann", "beginDate", "roles.csv", 2)}
+
+
+def test_a_role_that_a_delta_takes_away_and_nobody_can_read_is_told_at_its_line(district: District) -> None:
+    before = [("ann", "primary", "teacher", "s1"), ("ann", "secondary", "aide", "s2")]
+    district.merged(UPLOAD, upload=district.upload(bundle_1_2({"ann": "Ann"}, before)))
+    changed = [("ann", "primary", "teacher", "s1"), ("ann", "-second", "aide", "s2")]
+    listed, _ = staged(district, bundle_1_2(None, changed, mode="delta"))
+    assert places(listed) == {("UnknownVocabulary", "ann", "roleType", "roles.csv", 3)}
