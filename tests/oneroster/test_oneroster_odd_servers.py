@@ -142,6 +142,12 @@ def test_a_refused_connection_is_told_apart() -> None:
         assert (caught.value.reason, caught.value.retryable) == (Reason.CONNECT_FAILED, True)
 
 
+@pytest.mark.usefixtures("torn_down_at_once")
+def test_a_connection_torn_down_while_it_is_made_is_lost() -> None:
+    error = failure(lambda _: Answer(), retry_attempts=1)
+    assert (error.reason, error.retryable) == (Reason.CONNECTION_LOST, True)
+
+
 @pytest.mark.parametrize(
     "token",
     [

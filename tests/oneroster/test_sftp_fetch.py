@@ -365,6 +365,11 @@ def test_a_closed_port_is_tried_again_and_then_told(server: Server) -> None:
     assert (error.reason, error.retryable) == (Reason.CONNECT_FAILED, True)
 
 
+@pytest.mark.usefixtures("torn_down_at_once")
+def test_a_connection_torn_down_while_it_is_made_is_lost(server: Server) -> None:
+    assert refused(server.settings(attempts=1)).reason is Reason.CONNECTION_LOST
+
+
 @pytest.mark.parametrize(
     ("greeting", "reason"),
     [

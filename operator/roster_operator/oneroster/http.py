@@ -244,24 +244,18 @@ class Gate(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        timed_out = False
+        failure = _refused()
         for address in await self.resolve(host, port):
             try:
                 return _Stream(
                     await self._backend.connect_tcp(str(address), port, self._timeout, local_address, socket_options)
                 )
             except httpcore.ConnectTimeout:
-                timed_out = True
-            except httpcore.ConnectError:
-                timed_out = False
-        if timed_out:
-            raise _timed_out("The server did not accept a connection in time.")
-        raise OneRosterError(
-            Reason.CONNECT_FAILED,
-            "The server refuses connections.",
-            "Check host and port, that the server is up, and that a firewall lets this cluster through.",
-            retryable=True,
-        )
+                failure = _timed_out("The server did not accept a connection in time.")
+            except httpcore.ConnectError as error:
+                # Accepted and torn down at once: whether connecting or the first request notices it is chance.
+                failure = _lost() if _was_reset(error) else _refused()
+        raise failure
 
     async def connect_unix_socket(
         self,
@@ -418,12 +412,7 @@ class Client:
         except ssl.SSLError as error:  # an alert behind the handshake: a certificate of ours is wanted, say
             raise _tls_failure(error) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError, OSError):
-            raise OneRosterError(
-                Reason.CONNECTION_LOST,
-                "The connection broke before the answer was whole.",
-                "Try again; if it stays, ask the vendor: the server or a proxy cuts its answers.",
-                retryable=True,
-            ) from None
+            raise _lost() from None
 
     async def _read(self, response: httpx.Response, max_body: int) -> Response:
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -474,6 +463,33 @@ def _timed_out(message: str) -> OneRosterError:
         "Try again; if it stays, lower the page size, or check that a firewall lets this cluster through.",
         retryable=True,
     )
+
+
+def _refused() -> OneRosterError:
+    return OneRosterError(
+        Reason.CONNECT_FAILED,
+        "The server refuses connections.",
+        "Check host and port, that the server is up, and that a firewall lets this cluster through.",
+        retryable=True,
+    )
+
+
+def _lost() -> OneRosterError:
+    return OneRosterError(
+        Reason.CONNECTION_LOST,
+        "The connection broke before the answer was whole.",
+        "Try again; if it stays, ask the vendor: the server or a proxy cuts its answers.",
+        retryable=True,
+    )
+
+
+def _was_reset(error: BaseException | None) -> bool:
+    """Whether a connection was torn down, below what httpcore and anyio made of it."""
+    while error is not None:
+        if isinstance(error, ConnectionResetError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _redirected(where: str) -> OneRosterError:

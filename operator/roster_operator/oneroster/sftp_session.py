@@ -151,7 +151,7 @@ async def resolve(settings: SftpSettings) -> list[Address]:
 
 async def _tcp(settings: SftpSettings) -> socket.socket:
     """A connection to a judged address: what the name resolves to a moment later does not matter."""
-    timed_out = False
+    failure = _refused()
     for address in await resolve(settings):
         sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
         sock.setblocking(False)
@@ -160,15 +160,24 @@ async def _tcp(settings: SftpSettings) -> socket.socket:
                 await asyncio.get_running_loop().sock_connect(sock, (str(address), settings.port))
         except OSError as error:  # TimeoutError is one
             sock.close()
-            timed_out = isinstance(error, TimeoutError)
+            failure = _unconnected(error)
         except BaseException:
             sock.close()
             raise
         else:
             return sock
-    if timed_out:
-        raise _timed_out("The server did not accept a connection in time.")
-    raise OneRosterError(
+    raise failure
+
+
+def _unconnected(error: OSError) -> OneRosterError:
+    if isinstance(error, TimeoutError):
+        return _timed_out("The server did not accept a connection in time.")
+    # Accepted and torn down at once: whether connecting or the handshake notices it first is chance.
+    return _lost() if isinstance(error, ConnectionResetError) else _refused()
+
+
+def _refused() -> OneRosterError:
+    return OneRosterError(
         Reason.CONNECT_FAILED,
         "The server refuses connections.",
         "Check host and port, that the server is up, and that a firewall lets this cluster through.",
