@@ -293,7 +293,7 @@ def definitions(server: ApiServer, *older: Body) -> None:
         server.apply(*older)
     else:
         server.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    server.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=30s")
+    server.established()
 
 
 def current_definitions() -> list[Body]:
