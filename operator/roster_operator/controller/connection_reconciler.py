@@ -24,7 +24,7 @@ from .known import REWOUND
 from .noted import noted, sentences
 from .objects import Body, Connection
 from .purge_reconciler import reconcile_end
-from .queue import Key
+from .queue import Again, Key
 from .reading import read_job
 from .schedule import zone_of
 from .scheduled import beyond_history, manifest
@@ -71,7 +71,12 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
     if automation and automation.due and not any(record.busy for _, record in _syncs(context, key)):
         effects = await _make_sync(context, connection, automation, automation.due, effects)
     after = next_status(snapshot, step, effects, _syncs(context, key), context.settings, automation)
-    await write_status(context.api, CONNECTION, body, connection.status, after)
+    try:
+        await write_status(context.api, CONNECTION, body, connection.status, after)
+    except Again:
+        if step is Step.START and effects.job:
+            await _call_off_unrecorded(context, key, effects.job)
+        raise
     for happening in happenings(connection.status, after, step):
         await context.recorder.record(CONNECTION, connection.meta, happening)
     if connection.spec.notify is not None or after.notices is not None:
@@ -139,6 +144,20 @@ async def _start(context: Context, snapshot: TestSnapshot) -> Observed:
             raise
         return Observed(refusal=plain(error.message, 512))
     return Observed(job=name)
+
+
+async def _call_off_unrecorded(context: Context, key: Key, job: str) -> None:
+    """Delete a Job that no status names, and that none will: what it was created for has changed in the meantime. If
+    the same test is still due, the next look finds the Job by its name."""
+    body = await context.api.get(CONNECTION, key.namespace, key.name)
+    if body is None:
+        return  # it goes with its connection
+    connection = Connection.of(body)
+    why = trigger(connection, context.api.now())
+    if job == connection.status.test_job or (why and job == job_name_of_test(connection.meta, why)):
+        return
+    await context.api.delete(JOB, key.namespace, job)
+    context.slots.give_back((key.namespace, job))
 
 
 def _look_again(
