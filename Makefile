@@ -25,6 +25,11 @@ $(PYTEST) -p no:cacheprovider --junitxml=build/junit-$(1).xml -o junit_suite_nam
 	< /dev/null 2>&1 | tee build/$(1).log
 endef
 
+# Where a kubelet, an API server or a browser decides when something happens, a test that fails has one more try, at most
+# three tests of a part: a race of the moment does not throw a whole run away. The summary names each of them with what
+# it failed with, so none goes unseen. Tests of our own code alone, of bad inputs and of the database have no second try.
+AGAIN := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
+
 .PHONY: help venv system-packages console-packages system-python demo demo-down test $(PARTS) $(CHECKS) bench bench-neighbours bench-scale bench-console generate lock clean
 
 help: ## Show this list
@@ -123,7 +128,7 @@ test-store: $(READY) system-packages api-server ## Tests on real PostgreSQL serv
 	$(call tests,$@,-m store -n 2 --dist loadfile --ignore=tests/console)
 
 test-faults: $(READY) system-packages api-server ## Each fault under a sync in every phase, with a real API server and Job controller
-	$(call tests,$@,tests/faults -m "not store" -s)
+	$(call tests,$@,tests/faults -m "not store" -s $(AGAIN))
 
 # Where nobody works on, the cluster goes as it came; one that was up before stays.
 test-cluster: $(READY) console-packages ## Tests on a real API server, and end to end on the local cluster
@@ -135,11 +140,11 @@ test-cluster: $(READY) console-packages ## Tests on a real API server, and end t
 
 .PHONY: cluster-tests
 cluster-tests:
-	$(call tests,test-cluster,-m "apiserver or cluster" --ignore=tests/faults --ignore=tests/console)
+	$(call tests,test-cluster,-m "apiserver or cluster" --ignore=tests/faults --ignore=tests/console $(AGAIN))
 
 # In a real Chromium, against a real API server and a real PostgreSQL.
 test-console: $(READY) console-packages api-server ## The console: pages, API, rights, accessibility (6 minutes at most)
-	$(call tests,$@,tests/console)
+	$(call tests,$@,tests/console $(AGAIN))
 
 console-packages:
 	@.ci/system-packages python postgres chromium

@@ -61,6 +61,11 @@ def closing_line(log: Path) -> str:
     return plain.strip("= ")
 
 
+def second_tries(log: Path) -> list[str]:
+    """The tests that failed and then passed: pytest names no other test that passed."""
+    return re.findall(r"^PASSED (\S.*)$", log.read_text(errors="replace"), re.MULTILINE)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the summary."""
     parser = argparse.ArgumentParser()
@@ -69,16 +74,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     failed = set(options.failed.split())
     total = Totals()
+    unsteady: list[str] = []
     lines = ["", "---- summary"]
     for part in options.parts:
         junit, log = BUILD / f"junit-{part}.xml", BUILD / f"{part}.log"
         if junit.exists() and log.exists():
             total += read(junit)
             said = closing_line(log)
+            unsteady += second_tries(log)
         else:
             failed.add(part)
             said = "ended before its tests"
         lines.append(f"{part:<14} {'FAILED' if part in failed else 'ok':<8} {said}")
+    lines += [f"passed only at the second try: {test}" for test in unsteady]
     if failed:
         lines.append(f"failed: {' '.join(part for part in options.parts if part in failed)}")
     end = f" {total.line()} "

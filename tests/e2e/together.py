@@ -33,23 +33,28 @@ class Together:
 
     def __init__(self, items: Iterable[pytest.Item], make: Callable[[str], Any], width: int) -> None:
         self.seconds: dict[str, float] = {}
+        self._make = make
         self._pool = ThreadPoolExecutor(width, thread_name_prefix="scenario")
         self._futures: dict[str, Future[None]] = {
-            item.nodeid: self._pool.submit(self._run, item, make)
+            item.nodeid: self._pool.submit(self._run, item, slug(item.name))
             for item in items
             if isinstance(item, pytest.Function) and is_scenario(item)
         }
 
-    def _run(self, item: pytest.Function, make: Callable[[str], Any]) -> None:
+    def _run(self, item: pytest.Function, name: str) -> None:
         begun = time.monotonic()
         try:
-            item.obj(make(slug(item.name)))
+            item.obj(self._make(name))
         finally:
             self.seconds[item.nodeid] = time.monotonic() - begun
 
-    def result(self, item: pytest.Item) -> None:
-        """Wait for a scenario; raises what it raised."""
-        self._futures[item.nodeid].result()
+    def result(self, item: pytest.Function) -> None:
+        """Wait for a scenario; raises what it raised. Asked again, it is run again, in a district of its own."""
+        future = self._futures.pop(item.nodeid, None)
+        if future is None:
+            self._run(item, f"again-{slug(item.name)}"[:40].strip("-"))
+        else:
+            future.result()
 
     def end(self) -> None:
         """Begin no further one, and wait for those under way."""
