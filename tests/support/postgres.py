@@ -21,6 +21,7 @@ from roster_operator.cli.embedded import Database, EmbeddedPostgres
 
 OWNER = "roster_owner"
 _numbers = count(1)
+said: dict[EmbeddedPostgres, statements.Kept] = {}
 _SETTINGS = {"max_connections": "200", "deadlock_timeout": "200ms"}
 
 
@@ -28,9 +29,18 @@ _SETTINGS = {"max_connections": "200", "deadlock_timeout": "200ms"}
 def pg18() -> Iterator[EmbeddedPostgres]:
     """The PostgreSQL that `roster demo` runs."""
     with EmbeddedPostgres.temporary(18, tcp=True, settings=_SETTINGS | statements.REMEMBERED) as server:
+        kept = said[server] = statements.Kept(server)
         yield server
         # Here, when all tests of this process have been: what they said to the database is judged.
-        statements.judge_all(server)
+        del said[server]
+        kept.judge()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _statements_of_a_module() -> Iterator[None]:
+    yield
+    for kept in said.values():
+        kept.take()
 
 
 @pytest.fixture(scope="session")

@@ -73,11 +73,29 @@ def loose(statements: set[str], tables: set[Table]) -> tuple[dict[str, list[str]
     return found, joining
 
 
-def judge_all(server: EmbeddedPostgres) -> None:
-    """Raises AssertionError that tells every statement that does not hold to it."""
-    statements = remembered(server)
-    if not statements:
-        return
+class Kept:
+    """What a server was asked since it began. It is taken from its memory now and then, before the memory is full:
+    every test has a database of its own, and the same statement in another database is remembered by itself."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+        self._said: set[str] = set()
+
+    def take(self) -> None:
+        """Take over what the server remembers, and let it forget."""
+        self._said |= remembered(self._server)
+        with psycopg.connect(self._server.superuser_url(), autocommit=True) as conn:
+            conn.execute("select pg_stat_statements_reset()")
+
+    def judge(self) -> None:
+        """Raises AssertionError that tells every statement that does not hold to it."""
+        self.take()
+        if self._said:
+            judge_all(self._server, self._said)
+
+
+def judge_all(server: EmbeddedPostgres, statements: set[str]) -> None:
+    """Raises AssertionError that tells each of the statements that does not hold to it."""
     made = server.create_database("judged", "roster_owner")
     migrate(made.owner_url)
     with psycopg.connect(made.owner_url, autocommit=True) as conn:
