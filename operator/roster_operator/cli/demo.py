@@ -33,7 +33,9 @@ spec:
   api:
     endpoint: {endpoint}
     allowInsecure: true        # loopback only; a real source is https
-    auth: {{tokenURL: {token_url}, secretRef: {{name: springfield-sis}}}}
+    auth:
+      tokenURL: {token_url}
+      secretRef: {{name: springfield-sis}}
 """
 
 
