@@ -59,6 +59,22 @@ def test_an_id_that_is_there_twice_is_told_with_the_line_on_which_it_stands_agai
     assert ("DuplicateSourcedId", "u2", "sourcedId", "users.csv", 5) in places(listed)
 
 
+def test_somebody_who_may_be_there_under_another_id_is_told_where_they_stand(district: District) -> None:
+    """The store finds it after the whole file was read."""
+    numbered = touched(bundle(3), ("users.csv", "Given2,Canary,,,", "Given2,Canary,,77,"))
+    district.merged(UPLOAD, upload=district.upload(numbered))
+    stamp = "active,2026-11-25T03:00:00.000Z"
+    renamed = touched(
+        bundle(3, orgs="absent", users="delta"),
+        ("users.csv", "u1,,", f"u1,{stamp}"),
+        ("users.csv", "u2,,", f"w2,{stamp}"),
+        ("users.csv", "u3,,", f"u3,{stamp}"),
+        ("users.csv", "Given2,Canary,,,", "Given2,Canary,,77,"),
+    )
+    listed, kept = staged(district, renamed)
+    assert places(listed) == kept == {("KnownUnderAnotherId", "w2", "identifier", "users.csv", 3)}
+
+
 def test_what_is_wrong_with_a_role_stands_in_its_row_of_roles_csv(district: District) -> None:
     people = {"ann": "Ann", "ben": "Ben", "cat": "Cat", "dan": "Dan", "eve": "Eve"}
     roles = [

@@ -55,6 +55,9 @@ class _Place:
     file: str | None
 
 
+_NOWHERE = _Place(None, None, None)
+
+
 @dataclass
 class _Suspect:
     """A record that refers to something which this pull did not stage: merged before, or missing."""
@@ -332,10 +335,9 @@ class EntityPull:
         if found and self._or_whole:
             raise DeltaNotEnoughError
         self._unfit.extend(id_hash(sourced_id) for sourced_id in found)
-        self._issues.extend(
-            Issue(self._entity.value, sourced_id, "KnownUnderAnotherId", "error", basis)
-            for sourced_id, basis in found.items()
-        )
+        places = self._last_places(found)
+        for sourced_id, basis in found.items():
+            self._note(sourced_id, "KnownUnderAnotherId", "error", basis, places.get(sourced_id, _NOWHERE))
 
     def _shifted(self) -> bool:
         """The same id on two pages: the listing moved while it was read, so another record may be lost."""
@@ -361,7 +363,7 @@ class EntityPull:
         self._issues.extend(self._missing_schools())
         if self._source.report(self._entity).delta and self._entity is Entity.USERS:
             self._skip_known_otherwise()
-        self._note_doubled(ids, doubled)
+        self._note_doubled(doubled)
         self._write_issues()
         received = self._index.seen_count + distinct_missed - len(set(twice))
         invalid = self._stage.skipped(self._entity.value) + self._nameless
@@ -383,16 +385,26 @@ class EntityPull:
             staged=self._rows.rows,
         )
 
-    def _note_doubled(self, ids: Hashes, doubled: Collection[str]) -> None:
+    def _note_doubled(self, doubled: Collection[str]) -> None:
         """Of each id the last place that is known: there it stands again."""
-        wanted = np.fromiter((id_hash(sourced_id) for sourced_id in doubled), dtype=np.uint64, count=len(doubled))
-        last = {int(ids[n]): int(n) for n in np.flatnonzero(np.isin(ids, wanted))} if doubled else {}
-        for sourced_id, hashed in zip(doubled, wanted.tolist(), strict=True):
-            place = self._repeats.get(sourced_id) or _Place(None, None, None)
-            if hashed in last:
-                n = last[hashed]
-                place = _Place(self._id_pages[n], self._id_lines[n] if self._id_lines else None, None)
-            self._note(sourced_id, "DuplicateSourcedId", "error", "sourcedId", place)
+        places = self._last_places(doubled)
+        for sourced_id in doubled:
+            place = self._repeats.get(sourced_id) or _NOWHERE
+            self._note(sourced_id, "DuplicateSourcedId", "error", "sourcedId", places.get(sourced_id, place))
+
+    def _last_places(self, sourced_ids: Collection[str]) -> dict[str, _Place]:
+        """Where each of these records stood last, of those that were not recognised."""
+        if not sourced_ids:
+            return {}
+        ids = hashes_of(self._ids)
+        wanted = np.fromiter((id_hash(each) for each in sourced_ids), dtype=np.uint64, count=len(sourced_ids))
+        last = {int(ids[n]): int(n) for n in np.flatnonzero(np.isin(ids, wanted))}
+        lines = self._id_lines
+        return {
+            sourced_id: _Place(self._id_pages[n], lines[n] if lines else None, None)
+            for sourced_id, hashed in zip(sourced_ids, wanted.tolist(), strict=True)
+            if (n := last.get(hashed)) is not None
+        }
 
     def _write_issues(self) -> None:
         self._stage.issues(self._issues)
