@@ -119,6 +119,17 @@ def connection(server: ApiServer, namespace: str, name: str = "springfield", rea
     )  # fmt: skip
 
 
+SCHEDULE = {"schedule": "0 3 * * *", "timeZone": "America/Chicago", "approval": "Manual"}
+
+
+def schedule(server: ApiServer, namespace: str, name: str = "springfield", **more: Any) -> None:
+    """Let a connection sync by itself."""
+    server.kubectl(
+        "-n", namespace, "patch", f"rosterconnections.{GROUP}", name, "--type=merge",
+        "-p", json.dumps({"spec": {"automaticSync": {**SCHEDULE, **more}}}),
+    )  # fmt: skip
+
+
 def sync(server: ApiServer, namespace: str, name: str = "springfield-1", phase: str = "Blocked", **more: Any) -> None:
     """A RosterSync of springfield with a plan."""
     server.apply(

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -156,6 +157,49 @@ def test_suspend_and_resume(apiserver: ApiServer, namespace: str, tmp_path: Path
     assert "Suspended" in ada("status").stdout
     ada("resume", "springfield")
     assert apiserver.read("rosterconnection", "springfield", namespace)["spec"]["suspend"] is False
+
+
+SUMMER = {"from": "2027-06-12", "to": "2027-08-10", "mode": "Skip", "reason": "Summer"}
+WINTER = {"from": "2026-12-21", "to": "2027-01-03", "mode": "Rehearse", "reason": "Winter break"}
+
+
+def test_pauses_are_added_listed_and_removed_one_by_one(apiserver: ApiServer, namespace: str, tmp_path: Path) -> None:
+    ada = people.person(apiserver, namespace, tmp_path, EDIT)
+    people.connection(apiserver, namespace)
+
+    def stored() -> dict[str, Any]:
+        return apiserver.read("rosterconnection", "springfield", namespace)["spec"]["automaticSync"]
+
+    def add(window: dict[str, str], *more: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        days = ("--from", window["from"], "--to", window["to"], "--reason", window["reason"])
+        return ada("pause", "add", "springfield", *days, *more, code=code)
+
+    assert "NoSchedule" in add(SUMMER, code=1).stderr
+    people.schedule(apiserver, namespace)
+    add(SUMMER)
+    text = add(WINTER, "--rehearse").stdout
+    assert text.splitlines()[1].startswith("2026-12-21   2027-01-03   Rehearse")
+    assert stored() == {**people.SCHEDULE, "pause": [WINTER, SUMMER]}
+    assert "PauseThere" in add(SUMMER, code=1).stderr
+    assert ada.json("pause", "list", "springfield")["pauses"] == [WINTER, SUMMER]
+    assert "PauseUnknown" in ada("pause", "remove", "springfield", "--from", "2026-12-22", code=1).stderr
+    ada("pause", "remove", "springfield", "--from", "2026-12-21")
+    assert stored() == {**people.SCHEDULE, "pause": [SUMMER]}
+    assert "a pause must not end" in add({**SUMMER, "to": "2027-06-11"}, code=2).stderr
+
+
+def test_a_pause_for_git_is_printed_and_nothing_is_written(
+    apiserver: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    ada = people.person(apiserver, namespace, tmp_path, READ)  # who may not patch
+    people.connection(apiserver, namespace)
+    people.schedule(apiserver, namespace, pause=[WINTER])
+    new = ("--from", SUMMER["from"], "--to", SUMMER["to"], "--reason", "Summer")
+    printed = yaml.safe_load(ada("pause", "add", "springfield", *new, "-o", "yaml").stdout)
+    assert printed["spec"] == {"automaticSync": {"pause": [WINTER, SUMMER]}}
+    assert printed["metadata"] == {"name": "springfield", "namespace": namespace}
+    assert ada.json("pause", "list", "springfield")["pauses"] == [WINTER]
+    assert "You may not patch rosterconnections" in ada("pause", "add", "springfield", *new, code=1).stderr
 
 
 def test_a_misspelt_name_is_answered_with_similar_ones(apiserver: ApiServer, namespace: str, tmp_path: Path) -> None:

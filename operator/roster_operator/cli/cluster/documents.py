@@ -61,5 +61,15 @@ def approval_to_commit(one: Sync, digest: str) -> dict[str, Any]:
     }
 
 
+def connection_to_commit(one: Connection, spec: dict[str, Any]) -> dict[str, Any]:
+    """The part of a connection's manifest that has to read so. It holds no other field."""
+    return {
+        "apiVersion": f"{GROUP}/{API_VERSION}",
+        "kind": "RosterConnection",
+        "metadata": {"name": one.metadata.name, "namespace": one.metadata.namespace},
+        "spec": spec,
+    }
+
+
 def _time(moment: Any) -> str | None:
     return moment.isoformat().replace("+00:00", "Z") if moment else None

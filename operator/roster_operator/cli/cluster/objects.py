@@ -22,6 +22,7 @@ class Metadata(Observed):
     name: Annotated[str, Field(max_length=253)]
     namespace: Annotated[str, Field(max_length=63)]
     uid: str = ""
+    resource_version: str = ""
     generation: int = 0
     creation_timestamp: datetime
     deletion_timestamp: datetime | None = None
@@ -46,12 +47,18 @@ class _Csv(Observed):
     upload: dict[str, Any] | None = None
 
 
+class _Automatic(Observed):
+    time_zone: str = "Etc/UTC"
+    pause: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+
+
 class ConnectionSpec(Observed):
     """The part of a connection's spec that is shown. Fields of newer versions are passed over."""
 
     api: _Api | None = None
     csv: _Csv | None = None
     database_secret_ref: _Named | None = None
+    automatic_sync: _Automatic | None = None
     suspend: bool = False
 
 
@@ -78,6 +85,16 @@ class Connection(Observed):
         if self.spec.api is not None:
             return f"{self.spec.api.provider} {self.status.version or ''}".strip()
         return "CSV upload" if self.spec.csv and self.spec.csv.upload is not None else "CSV by SFTP"
+
+    @property
+    def pauses(self) -> list[dict[str, Any]]:
+        """spec.automaticSync.pause, as the object has it."""
+        return self.spec.automatic_sync.pause if self.spec.automatic_sync else []
+
+    @property
+    def time_zone(self) -> str:
+        """That of its schedule and its pauses."""
+        return self.spec.automatic_sync.time_zone if self.spec.automatic_sync else _Automatic().time_zone
 
     @property
     def ready(self) -> Condition | None:

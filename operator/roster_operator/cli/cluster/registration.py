@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import acting, completing, deciding, doctor, reading, records, report
+from . import acting, completing, deciding, doctor, pausing, reading, records, report
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command("reject", rich_help_panel=panel)(deciding.reject)
     app.command("suspend", rich_help_panel=panel)(acting.suspend)
     app.command("resume", rich_help_panel=panel)(acting.resume)
+    app.add_typer(pausing.pause_app, name="pause", rich_help_panel=panel)
     app.command("diff", rich_help_panel=panel)(records.diff)
     app.command("person", rich_help_panel=panel)(records.person)
     app.command("console", rich_help_panel=panel)(records.console_address)
