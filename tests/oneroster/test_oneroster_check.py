@@ -94,8 +94,15 @@ def test_demographics_are_optional() -> None:
 def test_a_missing_total_is_said_with_its_consequence() -> None:
     with SampleSIS(DISTRICT, faults=[NoTotal()]) as sis:
         step = check(sis)[5]
-    assert step.ok
+    assert (step.ok, step.reason, step.count) == (True, Reason.NO_TOTAL, None)
+    assert step.message.startswith("at least ")
     assert "X-Total-Count" in step.next_step
+
+
+def test_of_an_empty_collection_without_a_total_the_count_is_known() -> None:
+    with SampleSIS(DISTRICT, faults=[NoTotal(), Empty(on="demographics")]) as sis:
+        step = check(sis)[-1]
+    assert (step.entity, step.ok, step.reason, step.count) == (Entity.DEMOGRAPHICS, True, None, 0)
 
 
 def test_a_wrong_path_is_no_oneroster_endpoint() -> None:

@@ -17,8 +17,8 @@ class CheckStep:
     """One step's outcome.
 
     name: Resolve, Connect, Token or Credentials, Version, Clock or Read (with its entity). count: how many records
-    the server says it has, or at least those on one page. A step may be ok with a reason: something
-    optional is missing. message and next_step are for people and hold no value of a record.
+    the server says it has; None where it says nothing. A step may be ok with a reason: something optional is
+    missing. message and next_step are for people and hold no value of a record.
     """
 
     name: str
@@ -154,7 +154,10 @@ class Checker:
             notes.append("linked pages")
         if len(records) < asked and (total is None or total > len(records)) and records:
             notes.append(f"{len(records):,} at a time")
-        return CheckStep("Read", True, None, ", ".join(notes) + ".", advice, entity, count)
+        # What one page holds is no count: of the rest nobody knows, unless there is nothing at all.
+        known = total is not None or not records
+        reason = None if known else Reason.NO_TOTAL
+        return CheckStep("Read", True, reason, ", ".join(notes) + ".", advice, entity, count if known else None)
 
 
 def _failed(name: str, error: OneRosterError, entity: Entity | None = None) -> CheckStep:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     ENDPOINT_NOT_ONEROSTER = "EndpointNotOneRoster"
     VERSION_UNSUPPORTED = "VersionUnsupported"
     EMPTY_ROSTER = "EmptyRoster"
+    NO_TOTAL = "NoTotal"
     THROTTLED = "Throttled"
     SERVER_ERROR = "ServerError"
     TIMED_OUT = "TimedOut"

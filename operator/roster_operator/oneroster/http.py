@@ -232,7 +232,7 @@ class Gate(httpcore.AsyncNetworkBackend):
             raise OneRosterError(
                 Reason.ADDRESS_REFUSED,
                 "The server's name leads to an address that is private, or otherwise closed to sources.",
-                "Use a public address, or have the operator allow this range.",
+                "Use a public address, or have the operator allow this range; at the command line: --allow-address.",
             )
         return found
 

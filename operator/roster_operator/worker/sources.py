@@ -91,7 +91,8 @@ def rest_settings(api: ApiSource, secret: SecretValues, policy: Policy) -> RestS
         raise WorkerError(
             "InsecureNotPermitted",
             "spec.api.allowInsecure is set, and the operator's configuration does not permit http.",
-            "Use https, or have the platform team set allowInsecure in the operator's configuration.",
+            "Use https, or have the platform team set allowInsecure in the operator's configuration; at the command "
+            "line: --allow-insecure.",
         )
     # By the name of the setting; only what this way to authenticate needs is looked for.
     held = {name: secret.need(key) for name, key in _SECRETS.items() if key in api.auth.secret().keys}
