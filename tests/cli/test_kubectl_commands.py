@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -53,6 +55,14 @@ def test_review_waits_for_a_person_and_tells_how_to_decide(
     as_json = ada.json("review", "springfield-1", code=3)
     assert yaml.safe_load(ada("review", "springfield-1", "-o", "yaml", code=3).stdout) == as_json
     assert as_json["kind"] == "SyncReview"
+    table = list(csv.DictReader(io.StringIO(ada("review", "springfield-1", "-o", "csv", code=3).stdout)))
+    assert {row["digest"] for row in table} == {DIGEST}
+    assert ("entities", "users", "deactivate", "1760") in {
+        (row["section"], row["entity"], row["name"], row["count"]) for row in table
+    }
+    people.sync(apiserver, namespace, "springfield-2", "Staging", plan=None)
+    early = ada("review", "springfield-2", "-o", "csv")
+    assert (early.stdout, early.stderr) == ("", "springfield-2 has no plan: it is Staging.\n")
 
 
 def test_approve_sets_the_digest_that_was_shown_and_who_it_was(

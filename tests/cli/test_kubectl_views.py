@@ -13,13 +13,14 @@ from tests.cli.kubectl_people import DIGEST, sync_status
 
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.sync import Removals
-from roster_operator.cli.cluster import findings, redact, sentences, views
+from roster_operator.cli.cluster import documents, findings, redact, sentences, views
 from roster_operator.cli.cluster.findings import State
 from roster_operator.cli.cluster.grid import sentence, table
 from roster_operator.cli.cluster.objects import Connection, Sync
 from roster_operator.cli.cluster.problems import printable
 from roster_operator.cli.cluster.sentences import Program
 from roster_operator.cli.cluster.watching import Progress, parse_progress
+from roster_operator.cli.spreadsheets import as_csv
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 HERE = Program("kubectl roster", "k12")
@@ -53,6 +54,29 @@ def test_a_narrow_terminal_gets_blocks_and_no_line_is_longer_than_it() -> None:
     assert "  DEACTIVATE  1,760 !" in texts
     commands = ("approve ", "reject ", "Digest ")  # pasted, so never broken
     assert max(len(text) for text in texts if not text.startswith(commands)) <= 40
+
+
+def test_a_review_for_spreadsheets_has_one_number_a_row_and_runs_nothing_there() -> None:
+    issue = {"code": "=HYPERLINK(1)", "severity": "error", "entity": "users", "count": 2}
+    rows = documents.review_rows(a_sync(issues=[issue]))
+    assert {(row["section"], row["name"]): row["count"] for row in rows if row["section"] != "entities"} == {
+        ("limits", "deactivate"): 1760,
+        ("removals", "explained"): 58,
+        ("removals", "concluded"): 0,
+        ("removals", "schoolClosed"): 0,
+        ("removals", "outOfScope"): 0,
+        ("removals", "undone"): 0,
+        ("removals", "unexplained"): 1702,
+        ("issues", "=HYPERLINK(1)"): 2,
+    }
+    [limit] = [row for row in rows if row["section"] == "limits"]
+    assert limit["text"].startswith("1,760 of 12,394 users (14.2 %) would be deactivated")
+    assert f"springfield-1,{DIGEST},issues,users,'=HYPERLINK(1),2,error\r\n" in as_csv(rows)
+    unproved = a_sync()
+    assert unproved.status.plan
+    unproved.status.plan.complete, unproved.status.plan.incomplete_reason = False, "CountMismatch"
+    [proof] = [row for row in documents.review_rows(unproved) if row["section"] == "proof"]
+    assert (proof["name"], proof["text"]) == ("incomplete", "CountMismatch")
 
 
 def test_without_a_terminal_a_sentence_is_one_line() -> None:

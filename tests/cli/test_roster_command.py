@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from roster_operator.cli.embedded import EmbeddedPostgres
-from roster_operator.cli.problems import as_csv
+from roster_operator.cli.spreadsheets import as_csv
 from roster_sample_sis import SampleSIS, generate
 from roster_sample_sis.variants import lost_a_fifth, one_percent_changed
 

@@ -205,7 +205,9 @@ def review(
     kubeconfig: Kubeconfig = None,
     output: Annotated[
         ReviewOutput,
-        typer.Option("--output", "-o", help="table, json; in a cluster also yaml, markdown; with --held csv."),
+        typer.Option(
+            "--output", "-o", help="table, json; in a cluster also yaml, markdown, csv; without one csv with --held."
+        ),
     ] = ReviewOutput.TABLE,
 ) -> None:
     """Show a staged plan. With -f and --entity or --held also its records: those are personal data."""
@@ -214,8 +216,6 @@ def review(
             raise typer.BadParameter(
                 "records of a cluster's sync: `roster diff`", param_hint="--held" if held else "--entity"
             )
-        if output is ReviewOutput.CSV:
-            raise typer.BadParameter("csv is for --held, with a file", param_hint="--output")
         deciding.review(name, output, namespace, context, kubeconfig)
         return
     if output not in (ReviewOutput.TABLE, ReviewOutput.JSON, *([ReviewOutput.CSV] if held else [])):

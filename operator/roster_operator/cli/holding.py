@@ -13,7 +13,7 @@ from roster_operator.store.runs import Run
 from .cluster.deciding import ReviewOutput
 from .engine import HeldBy
 from .output import console, print_json
-from .problems import as_csv
+from .spreadsheets import as_csv
 
 
 def show(run: Run, lists: list[HeldBy], output: ReviewOutput) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from enum import Enum
 from typing import Annotated, Any
 
@@ -11,7 +9,6 @@ import typer
 
 from roster_operator.api.task import Policy
 from roster_operator.oneroster.catalogue import remedy
-from roster_operator.oneroster.csvfiles.cells import safe_cell
 from roster_operator.store.issue_history import Problem, Problems
 from roster_operator.worker.failures import WorkerError
 
@@ -19,6 +16,7 @@ from . import engine as engines
 from .manifests import connection_from
 from .output import console, print_json
 from .shared import ConnectionFile, Database, told
+from .spreadsheets import as_csv
 
 
 class IssuesOutput(Enum):
@@ -99,17 +97,6 @@ def _record(each: Problem) -> dict[str, Any]:
         "since": f"{each.first_seen:%Y-%m-%d}",
         "remedy": remedy(each.code),
     }
-
-
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    """A table for a spreadsheet: what would be taken for a formula there is text."""
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\r\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: safe_cell(value) if isinstance(value, str) else value for key, value in row.items()})
-    return out.getvalue()
 
 
 def _table(rows: list[dict[str, Any]]) -> None:

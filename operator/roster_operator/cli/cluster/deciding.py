@@ -16,6 +16,7 @@ from roster_operator.api.model import DIGEST_PATTERN
 from roster_operator.api.sync import Phase
 from roster_operator.cli.output import Output
 from roster_operator.cli.shared import OutputOption
+from roster_operator.cli.spreadsheets import as_csv
 
 from . import documents, views
 from .access import Cluster
@@ -47,7 +48,7 @@ class ReviewOutput(StrEnum):
     JSON = "json"
     YAML = "yaml"
     MARKDOWN = "markdown"
-    CSV = "csv"  # of what a limit holds, without a cluster
+    CSV = "csv"  # the numbers; without a cluster, the records that a limit holds
 
 
 class ApproveOutput(StrEnum):
@@ -75,7 +76,11 @@ def review(
             )
         case ReviewOutput.MARKDOWN:
             typer.echo(views.review_markdown(sync, who), nl=False)
-        case ReviewOutput.TABLE | ReviewOutput.CSV:
+        case ReviewOutput.CSV:
+            typer.echo(as_csv(documents.review_rows(sync)), nl=False)
+            if sync.status.plan is None:
+                note(f"{name} has no plan: it is {sync.status.phase.value}.")
+        case ReviewOutput.TABLE:
             show(views.review_lines(sync, width(), who))
     if sync.waits:
         raise typer.Exit(WAITS)

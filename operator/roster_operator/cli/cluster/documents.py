@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from roster_operator.api.model import API_VERSION, GROUP
+from roster_operator.api.scope import in_order
 
 from . import sentences
 from .objects import Connection, Sync
@@ -49,6 +50,32 @@ def sync(one: Sync) -> dict[str, Any]:
         "times": status.times.to_dict(),
         "dataVersion": status.data_version,
     }
+
+
+def review_rows(one: Sync) -> list[dict[str, Any]]:
+    """A plan as a table with one number a row, for spreadsheets: counts, no record. Empty without a plan."""
+    plan = one.status.plan
+    if plan is None:
+        return []
+    rows = [
+        ("entities", entity, name, count, "")
+        for entity, counts in in_order(plan.entities)
+        for name, count in counts.to_dict().items()
+    ]
+    rows += [("limits", hit.entity, hit.limit, hit.count, hit.sentence) for hit in plan.limits]
+    rows += [("held", hit.entity, hit.limit, hit.count, hit.sentence) for hit in plan.held]
+    rows += [("removals", "", name, count, "") for name, count in plan.removals.to_dict().items()]
+    if plan.schools_over_limit:
+        worst = f"{plan.schools_over_limit.worst_percent} % lost in the hardest hit"
+        rows.append(("schools", "", "overLimit", plan.schools_over_limit.count, worst))
+    if not plan.complete:
+        rows.append(("proof", "", "incomplete", 1, plan.incomplete_reason or ""))
+    rows += [("fieldChanges", each.entity, each.field, each.changed, "") for each in plan.field_changes]
+    rows += [("checks", "", code, count, "") for code, count in sorted(plan.checks.items())]
+    rows += [("issues", issue.entity, issue.code, issue.count, issue.severity) for issue in one.status.issues]
+    heads = ("section", "entity", "name", "count", "text")
+    named = {"sync": one.metadata.name, "digest": plan.digest}
+    return [named | dict(zip(heads, row, strict=True)) for row in rows]
 
 
 def approval_to_commit(one: Sync, digest: str) -> dict[str, Any]:
