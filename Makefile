@@ -178,6 +178,7 @@ generate: $(READY) ## Write every generated file again
 	$(PY) -m roster_operator.api.schema
 	$(PY) -m tests.hostile.reference
 	$(PY) -m tests.reference.pages
+	$(PY) -m roster_operator.oneroster.catalogue > docs/reference/issues.md
 
 # What is pinned stays, unless UPGRADE=1. The demo's and the operator's pins are those that the tests ran with.
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -79,6 +79,19 @@ def test_a_review_for_spreadsheets_has_one_number_a_row_and_runs_nothing_there()
     assert (proof["name"], proof["text"]) == ("incomplete", "CountMismatch")
 
 
+def test_issues_are_told_with_their_severity_and_those_of_files_as_such() -> None:
+    codes = {"DanglingReference": ("error", "roles"), "UnknownVocabulary": ("warning", "users")}
+    codes["NotImported"] = ("info", "bundle")
+    issues = [
+        {"code": code, "severity": severity, "entity": entity, "count": 2} for code, (severity, entity) in codes.items()
+    ]
+    lines = [line.text for line in views.review_lines(a_sync(issues=issues), None, HERE)]
+    assert "Error    DanglingReference: 2 times in roles" in lines
+    assert "Warning  UnknownVocabulary: 2 records of users" in lines
+    assert "Info     NotImported: 2 times in bundle" in lines
+    assert "- Info NotImported, bundle: 2" in views.review_markdown(a_sync(issues=issues), HERE)
+
+
 def test_without_a_terminal_a_sentence_is_one_line() -> None:
     assert [line.text for line in sentence("word " * 50, None, "Lead  ")] == ["Lead  " + "word " * 50]
 

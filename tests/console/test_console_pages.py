@@ -123,6 +123,19 @@ async def test_naughty_strings_stay_text_in_every_place(browser: Browser, cluste
     harmless(Reader(again.text))
 
 
+async def test_issues_are_shown_by_what_they_mean_for_the_records(browser: Browser, cluster: FakeCluster) -> None:
+    odd = [("DanglingReference", "error", "roles", 2), ("NotImported", "info", "bundle", 1)]
+    keys = ("code", "severity", "entity", "count")
+    one = sync("odd", "AwaitingApproval", issues=[dict(zip(keys, each, strict=True)) for each in odd])
+    one["status"]["plan"]["entities"]["users"]["invalid"] = 0
+    cluster.objects = {("k12", "rosterconnections"): [connection()], ("k12", "rostersyncs"): [one]}
+    await browser.sign_in()
+    text = (await page(browser, "/namespaces/k12/syncs/odd")).text
+    assert "not taken" in text
+    assert "for information" in text
+    assert "2 rows not taken" in text
+
+
 async def test_what_needs_a_person_comes_first_held_before_waiting_before_broken(
     browser: Browser, cluster: FakeCluster
 ) -> None:

@@ -41,8 +41,8 @@ def bundle(students: int = 3, school: str = "North", **modes: str) -> bytes:
     return held.getvalue()
 
 
-def touched(data: bytes, *changes: tuple[str, str, str]) -> bytes:
-    """The zip with texts replaced by others, once each: (file, old, new)."""
+def touched(data: bytes, *changes: tuple[str, str, str], also: dict[str, str] | None = None) -> bytes:
+    """The zip with texts replaced by others, once each: (file, old, new). also: files that are added."""
     held = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(held, "w") as file:
         for name in source.namelist():
@@ -51,6 +51,8 @@ def touched(data: bytes, *changes: tuple[str, str, str]) -> bytes:
                 if where == name:
                     assert old in text
                     text = text.replace(old, new, 1)
+            file.writestr(zipfile.ZipInfo(name), text)
+        for name, text in (also or {}).items():
             file.writestr(zipfile.ZipInfo(name), text)
     return held.getvalue()
 

@@ -329,6 +329,28 @@ def test_what_is_odd_about_the_files_is_among_the_issues_with_its_place(district
     assert after.plan.issue_trend.fixed == 3
 
 
+def test_what_is_for_information_is_told_and_is_no_problem(district: District) -> None:
+    absent = (("manifest.csv", f"file.{name},absent", f"file.{name},bulk") for name in ("results", "lineItems"))
+    sent = touched(bundle(3), *absent, also={"results.csv": "sourcedId\r\n", "lineItems.csv": "sourcedId\r\n"})
+    uid = uuid4()
+    summary = district.staged(UPLOAD, uid, upload=district.upload(sent))
+    assert [each.to_dict() for each in summary.issues] == [
+        {"code": "NotImported", "severity": "info", "entity": "bundle", "count": 2}
+    ]
+    assert summary.plan is not None
+    assert summary.plan.issue_trend.new == 0
+    with district.roster.stager() as conn:
+        listed = issues.listing(conn, runs.get(conn, uid))
+        kept = issue_history.problems(conn, uid)
+    assert {(each.file, each.line) for each in listed} == {("results.csv", 0), ("lineItems.csv", 0)}
+    assert [(each.code, each.severity, each.state) for each in kept] == [("NotImported", "info", "new")]
+    district.run(district.task("discard", UPLOAD, uid))
+    # Errors and warnings come first: a status has room for ten.
+    worse = touched(sent, *FAULTS)
+    summary = district.staged(UPLOAD, uuid4(), upload=district.upload(worse))
+    assert [each.severity for each in summary.issues] == ["error", "warning", "warning", "info"]
+
+
 def test_a_bundle_with_several_faults_fails_with_the_first_and_how_many_more(district: District) -> None:
     changes = (("orgs.csv", "name", "nothing"), ("users.csv", "Canary", 'Can"ary'), ("users.csv", "familyName", "x"))
     task = district.task("stage", UPLOAD, upload=district.upload(touched(bundle(3), *changes)))

@@ -103,6 +103,24 @@ def test_what_is_wrong_with_a_role_stands_in_its_row_of_roles_csv(district: Dist
     assert any(all(cell in line for cell in cells) for line in issues_file(listed).splitlines())
 
 
+def test_a_role_of_somebody_whom_the_bundle_does_not_have_is_told_and_keeps_nobody(district: District) -> None:
+    people, schools = {"ann": "Ann", "ben": "Ben"}, ["s1", "s2"]
+    roles = [(who, "primary", "student", school) for who, school in zip(people, schools, strict=True)]
+    district.merged(UPLOAD, upload=district.upload(bundle_1_2(people, roles)))
+    # Ben is gone, and his role was left behind; another one is of nobody at all, and one is to be deleted.
+    left = [*roles, ("zoe", "primary", "teacher", "s1"), ("max", "primary", "teacher", "s1")]
+    sent = touched(bundle_1_2({"ann": "Ann"}, left), ("roles.csv", "r3,,", "r3,tobedeleted,"))
+    uid = uuid4()
+    summary = district.staged(UPLOAD, uid, upload=district.upload(sent))
+    told = [(each.code, each.severity, each.entity, each.count) for each in summary.issues]
+    assert ("DanglingReference", "error", "roles", 2) in told
+    assert summary.plan is not None
+    assert (summary.plan.entities["users"].deactivate, summary.plan.entities["users"].invalid) == (1, 0)
+    with district.roster.stager() as conn:
+        listed = issues.listing(conn, runs.get(conn, uid), code="DanglingReference")
+    assert places(listed) == {("DanglingReference", "", "userSourcedId", "roles.csv", line) for line in (3, 4)}
+
+
 def test_a_date_that_was_understood_is_told_of_a_role_too(district: District) -> None:
     sent = bundle_1_2({"ann": "Ann"}, [("ann", "primary", "teacher", "s1")])
     written = touched(sent, ("roles.csv", "primary,teacher,,", "primary,teacher,8/25/2026,"))

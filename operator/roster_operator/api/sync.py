@@ -272,7 +272,7 @@ class IssueCount(Observed):
     """One kind of problem, counted. Examples are in the database, for those who may read them."""
 
     code: Annotated[str, Field(max_length=64)]
-    severity: Annotated[str, Field(max_length=7, pattern=r"^(error|warning)$")]
+    severity: Annotated[str, Field(max_length=7, pattern=r"^(error|warning|info)$")]
     entity: Annotated[str, Field(max_length=32)]
     count: int
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from roster_operator.api.sync import Phase, PublishedPlan
@@ -68,7 +69,7 @@ def _points(sync: Sync, plan: PublishedPlan) -> list[Point]:
         _proof(plan, total.withheld),
         _removals(plan, total.deactivate),
         _privileged(plan),
-        _records(sync, total.invalid),
+        _records(sync, plan.entities, total.invalid),
         _checks(plan),
     ]
 
@@ -114,8 +115,11 @@ def _privileged(plan: PublishedPlan) -> Point:
     return Point("good", "No new administrators", "Nobody newly becomes a principal or an administrator.", "")
 
 
-def _records(sync: Sync, invalid: int) -> Point:
-    warned = sum(issue.count for issue in sync.status.issues if issue.severity == "warning")
+def _records(sync: Sync, entities: Collection[str], invalid: int) -> Point:
+    issues = sync.status.issues
+    warned = sum(issue.count for issue in issues if issue.severity == "warning")
+    # Of files that are folded into records.
+    rows = sum(issue.count for issue in issues if issue.severity == "error" and issue.entity not in entities)
     if invalid:
         return Point(
             "look",
@@ -123,6 +127,8 @@ def _records(sync: Sync, invalid: int) -> Point:
             "They have errors. What was merged of them before stays as it is.",
             "issues",
         )
+    if rows:
+        return Point("look", f"{plural(rows, 'row')} not taken", "They are part of no record that came.", "issues")
     if warned:
         return Point(
             "good", "All records taken", f"{plural(warned, 'warning')}, none of which changes what is merged.", "issues"

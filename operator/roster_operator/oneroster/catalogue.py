@@ -232,6 +232,7 @@ def page() -> str:
         "",
         "- **error**: the record is skipped, and its merged row stays as it was.",
         "- **warning**: the record is taken.",
+        "- **info**: for you to know. It is no problem, and no trend counts it.",
         "",
         "## Records",
         "",
@@ -255,9 +256,10 @@ def page() -> str:
         "## Bundles of CSV files",
         "",
         "Found by `roster validate`, with file, line and column. A sync fails for what refuses the bundle, and counts",
-        "the errors of rows and all warnings about files among its issues, with their places in the database. What is",
-        "only spelt otherwise (VocabularyCase, BooleanSpelling) and what is for information is told by",
-        "`roster validate` alone.",
+        "the errors of rows and whatever is said about files among its issues, with their places in the database. What",
+        "is only spelt otherwise (VocabularyCase, BooleanSpelling) is told by `roster validate` alone. Checks of the",
+        "result, such as classes without a teacher, are counted by school in a sync, and `roster validate` names their",
+        "lines.",
         "",
         *_table(
             (each.code, each.severity, each.meaning, each.remedy)

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from .runs import Run, latest
+from .tables import BY_SEVERITY
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,11 @@ _COUNTS: LiteralString = ", ".join(
 
 
 def trend(conn: psycopg.Connection, run: UUID) -> Trend:
-    """The sums of a run. Right only for the tenant's latest one: later runs move the marks on."""
+    """The sums of a run, without what is for information. Right only for the tenant's latest one: later runs move the
+    marks on."""
     with conn.cursor(row_factory=class_row(Trend)) as cursor:
-        found = cursor.execute(f"select {_COUNTS} from ({_STATES}) s".encode(), {"run": run}).fetchone()
+        query = f"select {_COUNTS} from ({_STATES}) s where severity <> 'info'"
+        found = cursor.execute(query.encode(), {"run": run}).fetchone()
     return found or Trend()
 
 
@@ -94,7 +97,8 @@ def by_school(conn: psycopg.Connection, run: UUID) -> list[Problems]:
     """Each kind of problem at each school as the latest run left it; errors and the most frequent first."""
     query = (
         f"select code, min(severity) as severity, entity, school, {_COUNTS} from ({_STATES}) s"
-        " group by code, entity, school order by 2, count(*) desc, 1, 3, 4"
+        f" group by code, entity, school order by {BY_SEVERITY.format(severity='min(severity)')},"
+        " count(*) desc, 1, 3, 4"
     )
     with conn.cursor(row_factory=class_row(Problems)) as cursor:
         return cursor.execute(query.encode(), {"run": run}).fetchall()

@@ -20,7 +20,7 @@ from psycopg import sql
 from . import arrivals, conflicts, removals, runs
 from .removals import VALID_STAGED, Removals, names
 from .stage import stage_table
-from .tables import TABLES, Table
+from .tables import BY_SEVERITY, TABLES, Table
 
 ENCODING = "roster-plan/1"
 # An id succeeds another one: of somebody who was added by hand, or of the same person of the source.
@@ -295,8 +295,8 @@ def _issues(
 ) -> list[dict[str, Any]]:
     rows = conn.execute(
         sql.SQL(
-            "select code, severity, entity, count(*) from {} i group by 1, 2, 3 order by severity, count(*) desc, 1, 3"
-        ).format(issues_of(run, tenant))
+            "select code, severity, entity, count(*) from {} i group by 1, 2, 3 order by {}, count(*) desc, 1, 3"
+        ).format(issues_of(run, tenant), sql.SQL(BY_SEVERITY).format(severity=sql.Identifier("severity")))
     ).fetchall()
     found = [{"code": c, "severity": s, "entity": e, "count": n} for c, s, e, n in rows]
     found += [

@@ -42,7 +42,7 @@ class Issue:
     entity: str
     sourced_id: str | None
     code: str
-    severity: str  # error: the record is skipped; warning
+    severity: str  # error: the record is skipped; warning; info: of a file
     field: str | None = None
     page: int | None = None
     file: str | None = None

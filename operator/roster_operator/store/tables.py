@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import LiteralString
 
 
 class Kind(Enum):
@@ -20,6 +21,10 @@ class Kind(Enum):
     TIMESTAMP = "timestamptz"
     ARRAY = "text[]"
     JSON = "jsonb"
+
+
+# A column `severity` by its weight, to sort by.
+BY_SEVERITY: LiteralString = "array_position(array['error', 'warning', 'info'], {severity})"
 
 
 @dataclass(frozen=True)

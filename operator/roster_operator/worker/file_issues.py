@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from roster_operator.oneroster.choices import NAMES
 from roster_operator.oneroster.csvfiles.faults import Finding
+from roster_operator.oneroster.csvfiles.report import KEPT
+from roster_operator.oneroster.csvfiles.tables import MANIFEST, TABLES
 from roster_operator.oneroster.entities import Entity
 from roster_operator.oneroster.problems import Decoded
 from roster_operator.oneroster.references import REFERENCES
@@ -15,10 +17,9 @@ from roster_operator.oneroster.source import Raw
 from roster_operator.store.stage import Issue
 from roster_operator.store.tables import BY_ENTITY
 
-# Of each code, as `roster validate` does: a header of a thousand unknown columns is one mistake.
-KEPT = 1_000
-# What stands in the place of a file's table, where the bundle as a whole is meant.
+# What stands in the place of a file's table, where the bundle as a whole is meant, or a file that is not read.
 BUNDLE = "bundle"
+_TABLES = frozenset({MANIFEST, *TABLES["1.2"]})
 
 
 @runtime_checkable
@@ -62,11 +63,14 @@ def references_of(source: object) -> list[tuple[str, str, str, str]]:
 
 
 def file_issues(findings: Iterable[Finding]) -> Iterator[Issue]:
-    """Warnings, the first of each code: an error would have refused the bundle, and the rest is for information."""
+    """The first of each code, as `roster validate` does: a header of a thousand unknown columns is one mistake. An
+    error is one of a row that is folded into a record: others refuse the bundle."""
     told: Counter[str] = Counter()
     for each in findings:
-        if each.fault.severity != "warning" or told[each.code] >= KEPT:
+        if told[each.code] >= KEPT:
             continue
         told[each.code] += 1
-        entity = each.file.removesuffix(".csv") or BUNDLE
-        yield Issue(entity, None, each.code, "warning", each.column or None, file=each.file, line=each.line)
+        table = each.file.removesuffix(".csv")
+        entity = table if table in _TABLES else BUNDLE
+        severity = each.fault.severity
+        yield Issue(entity, None, each.code, severity, each.column or None, file=each.file, line=each.line)

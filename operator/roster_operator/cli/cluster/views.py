@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from roster_operator.api.scope import in_order
+from roster_operator.api.scope import ScopedEntity, in_order
 from roster_operator.api.sync import EntityCounts, Phase, PublishedPlan
 
 from . import sentences
@@ -14,6 +14,7 @@ from .objects import Connection, Sync
 from .sentences import Program
 
 _TONES = {Phase.FAILED: "red", Phase.BLOCKED: "yellow", Phase.AWAITING_APPROVAL: "yellow", Phase.MERGED: "green"}
+_ENTITIES = frozenset(entity.value for entity in ScopedEntity)
 _COLUMNS = (
     ("RECEIVED", "received"),
     ("CREATE", "create"),
@@ -172,8 +173,14 @@ def review_lines(sync: Sync, width: int | None, program: Program) -> Iterator[Li
         why = plan.incomplete_reason or "the pull could not be proved complete"
         yield from sentence(f"{why}: nothing is removed by this plan.", width, "Proof    ", "yellow")
     for issue in status.issues:
-        text = f"{issue.code}: {sentences.plural(issue.count)} of {issue.entity}"
-        yield from sentence(text, width, "Error    " if issue.severity == "error" else "Warning  ")
+        # Of files, rows and columns are told of, not records.
+        what = (
+            f"{sentences.plural(issue.count)} of"
+            if issue.entity in _ENTITIES
+            else f"{sentences.plural(issue.count, 'time')} in"
+        )
+        text = f"{issue.code}: {what} {issue.entity}"
+        yield from sentence(text, width, f"{issue.severity.capitalize():<9}")
     yield Line(f"Digest   {plan.digest}")
     if status.approval:
         by = (

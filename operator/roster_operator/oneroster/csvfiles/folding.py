@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 # So many different roles are kept once. A district has as many as it has schools, kinds of people and dates.
 _SHARED = 50_000
@@ -44,11 +45,13 @@ class Roles:
         self._starts = np.array(starts, dtype=np.uint64)[order]
         self._ends = np.array(ends, dtype=np.uint64)[order]
         self._lines = np.array(lines, dtype=np.uint32)[order]
+        self._asked: list[NDArray[np.uint64]] = []
 
     def of(self, users: Sequence[str]) -> list[list[bytes]]:
         """The roles of each of these users, in the file's order, as `shaping.role` wrote them."""
         digest = xxhash.xxh3_64_intdigest
         hashes = np.fromiter((digest(user.encode()) for user in users), dtype=np.uint64, count=len(users))
+        self._asked.append(hashes)
         first = np.searchsorted(self._users, hashes, side="left").tolist()
         last = np.searchsorted(self._users, hashes, side="right").tolist()
         text = self._text
@@ -57,6 +60,11 @@ class Roles:
             starts, ends = self._starts[begin:end].tolist(), self._ends[begin:end].tolist()
             found.append([text[start:stop] for start, stop in zip(starts, ends, strict=True)])
         return found
+
+    def of_nobody(self, most: int) -> list[int]:
+        """The first lines of roles whose users nobody asked for."""
+        asked = np.concatenate(self._asked) if self._asked else self._users[:0]
+        return np.sort(self._lines[~np.isin(self._users, asked)])[:most].tolist()
 
     def placed(self, user: str) -> list[tuple[int, bytes]]:
         """(line, role) of one user, in the file's order."""

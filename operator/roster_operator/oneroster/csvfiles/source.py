@@ -1,6 +1,6 @@
 """A bundle of CSV files as a source of records, by the same protocol as a server."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -16,6 +16,7 @@ from .causes import fatal
 from .faults import BundleError, Finding
 from .folding import Roles, Shown
 from .places import column_of
+from .report import KEPT
 from .rows import Rows
 from .shaping import CsvDecoder, Shaper, role, roles_alone
 from .tables import Version
@@ -171,6 +172,8 @@ class CsvSource:
             yield page
             number, count = page.number, count + len(page.records)
         unproved = self._odd(file, shaper, count, cut=short and not file.text.whole, blank=blank)
+        if roles is not None and count:
+            self._of_nobody(roles)
         self._reports[entity] = PullReport(
             entity, number, count, count, "end of file", False, False, largest, not file.bulk, unproved
         )
@@ -184,8 +187,21 @@ class CsvSource:
             "HeaderOnly": file.bulk and not count,
         }
         found = [Finding(code, file.shown) for code, there in codes.items() if there]
-        self.findings += [finding for finding in (*found, *([blank] if blank else [])) if finding not in self.findings]
+        self._note((*found, *([blank] if blank else [])))
         return "HeaderOnly" if codes["HeaderOnly"] else "CutShort" if cut else None
+
+    def _of_nobody(self, roles: Roles) -> None:
+        """Notes the rows of roles.csv whose users the bundle does not have. Of a delta nobody knows that they are not
+        there."""
+        file = self._bundle.files.get("roles")
+        if file is not None and file.bulk and self._bundle.files[Entity.USERS.value].bulk:
+            lines = roles.of_nobody(KEPT)
+            self._note(Finding("DanglingReference", file.shown, line, "userSourcedId") for line in lines)
+
+    def _note(self, findings: Iterable[Finding]) -> None:
+        """Adds to the findings; a file may be walked through again."""
+        told = set(self.findings)
+        self.findings += [finding for finding in findings if finding not in told]
 
     def _alone(self, owners: dict[str, int], number: int, count: int) -> Iterator[Page]:
         """Behind page `number` and `count` records: the users of whom only roles are shown, with lines of roles.csv."""
