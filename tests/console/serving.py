@@ -52,7 +52,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def visit(
-    browser: Browser, *, width: int = 1280, dark: bool = False, scripts: bool = True
+    browser: Browser, *, width: int = 1280, dark: bool = False, scripts: bool = True, any_certificate: bool = False
 ) -> Iterator[tuple[Page, list[str]]]:
     """A new visitor's page, and what the browser complained of meanwhile."""
     context: BrowserContext = browser.new_context(
@@ -60,6 +60,7 @@ def visit(
         color_scheme="dark" if dark else "light",
         java_script_enabled=scripts,
         reduced_motion="reduce",
+        ignore_https_errors=any_certificate,
     )
     page, complaints = context.new_page(), list[str]()
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)

@@ -14,8 +14,18 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from tests.console.conftest import Browser, form_token
+from tests.console.serving import chromium, served, visit
 from tests.support.apiserver import ApiServer
-from tests.support.identity_provider import ADA, BEN, GROUP, MAIL, SECRET, IdentityProvider, sign_in_there
+from tests.support.identity_provider import (
+    ADA,
+    BEN,
+    GROUP,
+    MAIL,
+    PASSWORD,
+    SECRET,
+    IdentityProvider,
+    sign_in_there,
+)
 
 from roster_operator.console import renewing
 from roster_operator.console.oidc_settings import Oidc
@@ -84,6 +94,15 @@ def hop(answer: httpx.Response) -> str:
     found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', answer.text)
     assert found, answer.text
     return html.unescape(found[1])
+
+
+def leaving(answer: httpx.Response) -> tuple[str, dict[str, str]]:
+    """Where the form of the sign-out goes, and what is in it."""
+    assert answer.status_code == 200, answer.text
+    found = re.search(r'<form method="post" action="([^"]+)" id="leave">(.*?)</form>', answer.text, re.S)
+    assert found, answer.text
+    fields = re.findall(r'name="([^"]+)" value="([^"]*)"', found[2])
+    return html.unescape(found[1]), {name: html.unescape(value) for name, value in fields}
 
 
 @asynccontextmanager
@@ -299,10 +318,13 @@ async def test_signing_out_ends_it_here_and_there(visitor: Visitor, identity: Id
     cookie = visitor.client.cookies[SESSION_COOKIE]
     session = await visitor.sessions.find(cookie)
     assert session is not None
-    address = hop(await visitor.send("/", "/logout"))
-    assert address.startswith(f"{identity.issuer}/end_session?")
-    assert session.token not in address
-    assert visitor.there.get(address, follow_redirects=True).text == "signed out successfully"
+    page = await visitor.send("/", "/logout")
+    address, sent = leaving(page)
+    assert address == f"{identity.issuer}/end_session"
+    assert sent == {"id_token_hint": session.token, "client_id": "console"}
+    assert "form-action https:;" in page.headers["Content-Security-Policy"]
+    assert page.headers["Cache-Control"] == "no-store"
+    assert visitor.there.post(address, data=sent, follow_redirects=True).text == "signed out successfully"
     assert await visitor.sessions.find(cookie) is None
     assert SESSION_COOKIE not in visitor.client.cookies
     provider = visitor.site.provider
@@ -310,6 +332,36 @@ async def test_signing_out_ends_it_here_and_there(visitor: Visitor, identity: Id
     with pytest.raises(Problem) as refused:
         await provider.refresh(session.refresh, session.subject)
     assert refused.value.body.reason == "SignInEnded", "the refresh token outlived the sign-out"
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_a_browser_goes_there_and_back_and_out(
+    apiserver: ApiServer, identity: IdentityProvider, district: str, scripts: bool
+) -> None:
+    port = urlsplit(identity.home).port
+    assert port
+    with (
+        served(settings_of(apiserver, identity), port) as home,
+        chromium() as browser,
+        visit(browser, scripts=scripts, any_certificate=True) as (page, complaints),
+    ):
+        page.goto(f"{home}/help")
+        page.get_by_label("Namespaces").first.fill(district)
+        page.get_by_role("button", name="Sign in with the identity provider").click()
+        page.locator("input[name=username]").fill(ADA)
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("input[name=password]").press("Enter")
+        page.get_by_role("heading", name="Help", exact=True).wait_for()
+        assert f"oidc:{MAIL[ADA]}" in page.content()
+        page.get_by_role("button", name="Sign out").click()
+        if not scripts:
+            page.get_by_role("button", name="Sign out there, too").click()
+        page.get_by_text("signed out successfully").wait_for()
+        assert urlsplit(page.url).query == "", "the token, or anything, is in an address"
+        page.goto(f"{home}/help")
+        assert page.get_by_role("button", name="Sign in with the identity provider").is_visible()
+        # The example's provider has no icon.
+        assert [one for one in complaints if "404" not in one] == []
 
 
 async def test_a_provider_that_is_down_keeps_nobody_from_a_pasted_token(

@@ -11,7 +11,7 @@ import time
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -91,13 +91,10 @@ class Provider:
         )
 
     async def where_to_sign_out(self) -> str | None:
-        """The provider's own sign-out, where it has one. The token is not put into the address: it would open the
-        cluster to whoever reads a history or a log."""
+        """The provider's own sign-out, where it has one: it takes a form (RP-Initiated Logout 1.0)."""
         if not (await self._metadata()).get("end_session_endpoint"):
             return None
-        address = await self._endpoint("end_session_endpoint")
-        joint = "&" if urlsplit(address).query else "?"
-        return address + joint + urlencode({"client_id": self.settings.client_id})
+        return await self._endpoint("end_session_endpoint")
 
     async def exchange(self, code: str, begun: Attempt) -> Tokens:
         """A code for tokens."""

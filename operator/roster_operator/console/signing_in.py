@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from . import oidc_problems, problems
-from .guard import check_form_token, check_origin, read_form
+from .guard import CONTENT_SECURITY_POLICY, check_form_token, check_origin, read_form
 from .inputs import clean_namespaces, clean_token, own_page
 from .oidc import Attempt, Provider, attempt
 from .problems import Problem
@@ -69,7 +69,7 @@ async def logout(request: Request, site: Here) -> Response:
         await site.sessions.end(request.cookies.get(SESSION_COOKIE))
     response: Response = RedirectResponse("/login", 303)
     if session is not None and session.subject and (there := await _sign_out_there(site, session)):
-        response = _hop(site, there, "Signing out")
+        response = _leave(site, there, session.token)
     drop_session_cookie(response)
     return response
 
@@ -182,6 +182,17 @@ async def _begin(
 
 def _hop(site: Site, address: str, title: str) -> Response:
     return site.page("hop.html", None, address=address, title=title)
+
+
+def _leave(site: Site, address: str, token: str) -> Response:
+    """A page whose form ends the session at the provider. By the token the provider knows whose, and need not ask.
+
+    It goes in a form, never in an address: a token that is read from a history or a log would open the cluster."""
+    response = site.page("leave.html", None, address=address, token=token, client_id=_provider(site).settings.client_id)
+    # The provider may lead on to another host of its own, and browsers hold form-action against that, too.
+    policy = CONTENT_SECURITY_POLICY.replace("form-action 'self'", "form-action https:")
+    response.headers["Content-Security-Policy"] = policy
+    return response
 
 
 def _login_page(
