@@ -9,9 +9,11 @@ import asyncio
 import base64
 import hmac
 import json
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,7 +23,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from roster_operator.console import oidc, oidc_wire, renewing
+from roster_operator.console import oidc, oidc_problems, oidc_wire, renewing
 from roster_operator.console.oidc import Attempt, Provider
 from roster_operator.console.oidc_settings import Oidc
 from roster_operator.console.problems import Problem
@@ -32,6 +34,7 @@ BEGUN = Attempt("state", "nonce", "verifier" * 6)
 KEY, STRANGER = RSAKey.generate_key(2048, {"kid": "one"}), RSAKey.generate_key(2048, {"kid": "one"})
 _HS256 = b'{"alg":"HS256","kid":"one"}'
 CANARY = "canary-4711"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "sign-in-by-openid-connect.md"
 
 
 class Forger:
@@ -380,3 +383,14 @@ async def test_without_a_refresh_token_the_session_ends_with_its_token(forger: F
     here.now += 11
     assert await here.token() is None
     assert not one.asked
+
+
+def test_the_page_of_help_names_every_reason_and_no_other() -> None:
+    source, page = (
+        Path(oidc_problems.__file__).read_text(),
+        DOCS.read_text(),
+    )
+    rows = [line.split("|")[1] for line in page.partition("| reason |")[2].splitlines() if line.startswith("| `")]
+    named = re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source)
+    assert len(named) > 10
+    assert sorted(re.findall(r"`(\w+)`", "".join(rows))) == sorted(named)

@@ -10,6 +10,7 @@ import pytest
 import trustme
 from tests.controller.test_chart import CHART, of, template
 
+from roster_operator.console.oidc_settings import Oidc
 from roster_operator.console.settings import load
 
 pytestmark = pytest.mark.apiserver  # as test_chart.py
@@ -71,7 +72,7 @@ def test_its_account_may_nothing_and_its_pod_has_no_token(everything: list[dict[
 def test_it_has_its_own_secrets_as_files_and_no_other(everything: list[dict[str, Any]]) -> None:
     pod = _pod(everything)
     secrets = [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one]
-    assert secrets == ["roster-console", "console-tls", "roster-mail"]
+    assert secrets == ["roster-console", "console-tls", "roster-identity", "roster-mail"]
     (container,) = pod["containers"]
     assert all("valueFrom" not in one for one in container["env"])
     mounts = {one["name"]: one for one in container["volumeMounts"]}
@@ -103,6 +104,83 @@ def test_it_understands_every_variable_that_it_is_given(tmp_path: Path, tls: boo
     assert found.session_keys == (b"k" * 64,)
     assert (found.certificate is not None) == tls
     assert {one["containerPort"] for one in container["ports"]} == {found.port}
+
+
+OIDC = (
+    *("console.oidc.issuer=https://login.example.org/realms/district", "console.oidc.clientId=roster-console"),
+    *("console.oidc.clientSecret.name=roster-identity", "console.oidc.clientSecret.key=secret"),
+    *("console.oidc.scopes={openid,email}", "console.oidc.caConfigMap=identity-ca"),
+)
+
+
+def test_it_understands_its_identity_provider(tmp_path: Path) -> None:
+    pod = _pod(console(*OIDC, "console.oidc.url=https://roster.example", "console.tokenLogin=false"))
+    given, authority = _environment(pod), trustme.CA().cert_pem.bytes().decode()
+    files = {"API_CA": authority, "DATABASE_URL_FILE": "postgresql://c@db/roster", "SESSION_KEY_FILE": "k" * 64}
+    files |= {"OIDC_CLIENT_SECRET_FILE": "s3cret\n", "OIDC_CA": authority}
+    mounted = set(_files(pod))
+    for variable, content in files.items():
+        assert given[f"ROSTER_CONSOLE_{variable}"] in mounted
+        (tmp_path / variable).write_text(content)
+        given[f"ROSTER_CONSOLE_{variable}"] = str(tmp_path / variable)
+    environment = Asked(given | {"KUBERNETES_SERVICE_HOST": "10.96.0.1"})
+    found = load(environment)
+    assert given.keys() <= environment.asked
+    assert found.token_login is False
+    assert found.oidc == Oidc(
+        "https://login.example.org/realms/district",
+        "roster-console",
+        "https://roster.example",
+        "s3cret",
+        "openid email",
+        authority.strip(),
+    )
+
+
+def test_its_own_address_is_that_of_the_way_in() -> None:
+    ingress = ("console.ingress.enabled=true", "console.ingress.host=roster.example")
+    assert _environment(_pod(console(*OIDC, *ingress)))["ROSTER_CONSOLE_URL"] == "https://roster.example"
+    route = (
+        "console.httpRoute.enabled=true",
+        "console.httpRoute.parentRefs[0].name=g",
+        "console.httpRoute.hostnames={r.example}",
+    )
+    assert _environment(_pod(console(*OIDC, *route)))["ROSTER_CONSOLE_URL"] == "https://r.example"
+    named = "console.oidc.url=https://other.example:8443"
+    assert _environment(_pod(console(*OIDC, *ingress, named)))["ROSTER_CONSOLE_URL"] == "https://other.example:8443"
+
+
+def test_without_an_identity_provider_nothing_of_one_comes() -> None:
+    pod = _pod(console("networkPolicy.enabled=true", "networkPolicy.identityPorts={8443}"))
+    assert not [name for name in _environment(pod) if "OIDC" in name or name == "ROSTER_CONSOLE_URL"]
+    assert not [one for one in pod["volumes"] if "identity" in one["name"]]
+    (policy,) = of(console("networkPolicy.enabled=true", "networkPolicy.identityPorts={8443}"), "NetworkPolicy")
+    assert 8443 not in {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (OIDC, "console.oidc.url is needed: the console's own address as browsers ask for it"),
+        (OIDC[:1], "console.oidc.clientId is needed: the id that the identity provider gave the console"),
+        (OIDC[1:], "console.oidc.issuer is needed: the identity provider's address"),
+        (("console.tokenLogin=false",), "nobody could sign in"),
+        ((*OIDC, "console.oidc.url=https://roster.example/path"), "/console/oidc/url"),
+        ((*OIDC, "console.oidc.url=http://roster.example"), "/console/oidc/url"),
+        ((*OIDC, "console.oidc.scopes={email}"), "/console/oidc/scopes"),
+        (("console.oidc.issuer=http://login.example.org",), "/console/oidc/issuer"),
+        (("console.oidc.clientsecret=s",), "clientsecret"),
+        (
+            (
+                *(*OIDC, "console.httpRoute.enabled=true", "console.httpRoute.parentRefs[0].name=g"),
+                "console.httpRoute.hostnames={*.example}",
+            ),
+            "console.oidc.url is needed",
+        ),
+    ],
+)
+def test_half_an_identity_provider_is_refused(settings: tuple[str, ...], said: str) -> None:
+    assert said in template("--set", ",".join((OWNER, "console.enabled=true", *settings)), check=False)
 
 
 def test_with_a_certificate_everything_that_comes_to_it_speaks_tls() -> None:
@@ -158,10 +236,25 @@ def test_selectors_find_the_console_and_never_the_operator(everything: list[dict
 def test_the_network_lets_it_reach_the_api_server_the_database_and_names(everything: list[dict[str, Any]]) -> None:
     (policy,) = (one for one in of(everything, "NetworkPolicy") if one["metadata"]["name"] == NAME)
     ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
-    assert ports == {443, 6443, 5432, 6432, 53, 25, 465, 587}  # those of mail for invitations
+    assert ports == {443, 6443, 5432, 6432, 53, 8443, 25, 465, 587}  # 8443: identity provider; mail's for invitations
     assert policy["spec"]["ingress"] == [
         {"ports": [{"port": "console", "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]}
     ]
+
+
+def _environment(pod: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+
+
+def _files(pod: dict[str, Any]) -> Iterator[str]:
+    """Every path that a volume puts a named key at, or may put a key of its Secret or ConfigMap at."""
+    at = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
+    whole = {"roster-console": ("url", "session-key"), "kube-root-ca.crt": ("ca.crt",)}
+    for volume in pod["volumes"]:
+        source = volume.get("secret") or volume.get("configMap") or {}
+        keys = whole.get(source.get("secretName") or source.get("name"), ())
+        for path in (*keys, *(item["path"] for item in source.get("items", ()))):
+            yield f"{at[volume['name']]}/{path}"
 
 
 def _pod(objects: list[dict[str, Any]]) -> dict[str, Any]:

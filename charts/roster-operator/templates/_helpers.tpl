@@ -204,3 +204,35 @@ spec:
 {{- end }}
 {{- end }}{{- end }}
 {{- end }}
+
+{{/* How people sign in to the console. What is lacking is said here, not by a pod that does not start. */}}
+{{- define "roster.identityEnvironment" -}}
+{{- with .Values.console }}
+{{- if .oidc.issuer }}
+{{- $host := "" }}
+{{- if .ingress.enabled }}{{ $host = .ingress.host }}{{ else if .httpRoute.enabled }}{{ $host = first .httpRoute.hostnames }}{{ end }}
+{{- $host = ternary "" $host (hasPrefix "*" ($host | default "")) }}
+- name: ROSTER_CONSOLE_OIDC_ISSUER
+  value: {{ .oidc.issuer | quote }}
+- name: ROSTER_CONSOLE_OIDC_CLIENT_ID
+  value: {{ required "console.oidc.clientId is needed: the id that the identity provider gave the console" .oidc.clientId | quote }}
+- name: ROSTER_CONSOLE_URL
+  value: {{ .oidc.url | default (ternary (printf "https://%s" $host) "" (not (empty $host))) | required "console.oidc.url is needed: the console's own address as browsers ask for it" | quote }}
+- name: ROSTER_CONSOLE_OIDC_SCOPES
+  value: {{ join " " .oidc.scopes | quote }}
+{{- if .oidc.clientSecret.name }}
+- name: ROSTER_CONSOLE_OIDC_CLIENT_SECRET_FILE
+  value: /run/secrets/roster-identity/client-secret
+{{- end }}
+{{- if .oidc.caConfigMap }}
+- name: ROSTER_CONSOLE_OIDC_CA
+  value: /etc/roster/identity-ca/ca.crt
+{{- end }}
+- name: ROSTER_CONSOLE_TOKEN_LOGIN
+  value: {{ .tokenLogin | quote }}
+{{- else }}
+{{- if or .oidc.clientId .oidc.clientSecret.name }}{{ fail "console.oidc.issuer is needed: the identity provider's address, exactly as in its tokens" }}{{ end }}
+{{- if not .tokenLogin }}{{ fail "console.tokenLogin is off and console.oidc.issuer is empty: nobody could sign in" }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
