@@ -12,7 +12,8 @@ import pytest
 from tests.cli.kubectl_people import DIGEST, sync_status
 
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import Removals
+from roster_operator.api.scope import Terms
+from roster_operator.api.sync import Removals, Taken
 from roster_operator.cli.cluster import documents, findings, redact, sentences, views
 from roster_operator.cli.cluster.findings import State
 from roster_operator.cli.cluster.grid import sentence, table
@@ -90,6 +91,32 @@ def test_issues_are_told_with_their_severity_and_those_of_files_as_such() -> Non
     assert "Warning  UnknownVocabulary: 2 records of users" in lines
     assert "Info     NotImported: 2 times in bundle" in lines
     assert "- Info NotImported, bundle: 2" in views.review_markdown(a_sync(issues=issues), HERE)
+
+
+def test_what_of_the_source_was_taken_is_part_of_a_review() -> None:
+    one = a_sync()
+    plan = one.status.plan
+    assert plan is not None
+    plan.taken = Taken(
+        schools=2,
+        roles=["student"],
+        terms=Terms.CURRENT,
+        enrolled_only=True,
+        entities=["users"],
+        omitted=["users.phone"],
+        role_mapping={"ext:para": "aide"},
+        more=3,
+    )
+    told = (
+        "2 schools; people who are student; terms of the school year that is under way; no student without an"
+        " enrollment; only users; without users.phone; ext:para as aide; and 3 more such settings"
+    )
+    assert f"Taken    {told}." in [line.text for line in views.review_lines(one, None, HERE)]
+    assert f"- Taken: {told}" in views.review_markdown(one, HERE)
+    assert [row["text"] for row in documents.review_rows(one) if row["section"] == "taken"] == [told]
+    plan.taken = None
+    assert "Taken" not in views.review_markdown(one, HERE)
+    assert Taken().sentence == "everything"
 
 
 def test_without_a_terminal_a_sentence_is_one_line() -> None:

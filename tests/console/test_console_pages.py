@@ -136,6 +136,16 @@ async def test_issues_are_shown_by_what_they_mean_for_the_records(browser: Brows
     assert "2 rows not taken" in text
 
 
+async def test_a_plan_says_what_of_the_source_was_taken(browser: Browser, cluster: FakeCluster) -> None:
+    one = sync("narrow", "AwaitingApproval")
+    cluster.objects = {("k12", "rosterconnections"): [connection()], ("k12", "rostersyncs"): [one]}
+    await browser.sign_in()
+    assert "Taken of the source" not in (await page(browser, "/namespaces/k12/syncs/narrow")).text
+    one["status"]["plan"]["taken"] = {"schools": 2, "omitted": ["users.phone"]}
+    text = (await page(browser, "/namespaces/k12/syncs/narrow")).text
+    assert "Taken of the source: 2 schools; without users.phone." in text
+
+
 async def test_what_needs_a_person_comes_first_held_before_waiting_before_broken(
     browser: Browser, cluster: FakeCluster
 ) -> None:

@@ -47,6 +47,8 @@ def test_one_school_and_some_entities_by_jobs_of_the_connections_own_kind(distri
     classes = {each.number for each in sample.classes if each.school == school.number}
     enrolled = sum(number in classes for number in sample.enrollments.class_)
     counts = waiting["status"]["plan"]["entities"]
+    told = {"schools": 1, "terms": "All", "entities": SCHOOL_ENTITIES}
+    assert told.items() <= waiting["status"]["plan"]["taken"].items()
     assert 0 < len(people) < USERS
     taken = {"orgs": 2, "classes": len(classes), "users": len(people), "enrollments": enrolled}
     assert {entity: counts[entity]["create"] for entity in taken} == taken

@@ -13,15 +13,17 @@ from tests.worker.worlds import World, model
 
 from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.limits import Limit, Limits
-from roster_operator.oneroster.choices import Choices, choose
+from roster_operator.oneroster.choices import EVERYTHING, Choices, choose
 from roster_operator.oneroster.errors import OneRosterError
 from roster_operator.oneroster.rest import RestSource
 from roster_operator.store import review, runs
 from roster_operator.store.database import connect
 from roster_operator.store.merge import Merged
+from roster_operator.store.plan import Plan
 from roster_operator.store.runs import RunName
 from roster_operator.worker.choices import choices_of
 from roster_operator.worker.stage import Staged, stage
+from roster_operator.worker.steps import plan_summary
 from roster_sample_sis import District
 from roster_sample_sis.districts import day
 from roster_sample_sis.faults import WrongTotal
@@ -388,6 +390,37 @@ def test_a_new_person_who_is_masked_has_what_a_record_needs(world: World, distri
     world.sis.swap(district)
     assert changes(sync_with(world, choose(today=TODAY))) == {"users": {"update": 1}}
     world.assert_rows_are(district)
+
+
+def test_what_was_taken_is_told_with_the_plan_and_names_no_school(world: World) -> None:
+    mapping = {f"ext:word{n}": "aide" for n in range(10)}
+    chosen = choose(
+        schools=[NORTH], roles=["Teacher", "student"], current_terms=True, enrolled_only=True,
+        omit=["users.preferredGivenName", "users.phone", "demographics"], role_mapping=mapping | {"<b>Ada</b>": "aide"},
+        today=TODAY,
+    )  # fmt: skip
+    name, staged = stage_with(world, chosen)
+    taken = plan_summary(staged.plan, []).taken
+    assert taken is not None
+    assert taken.to_dict() == {
+        "schools": 1,
+        "roles": ["student", "teacher"],
+        "terms": "Current",
+        "enrolledOnly": True,
+        "entities": ["orgs", "academicSessions", "courses", "classes", "users", "enrollments"],
+        "omitted": ["users.phone", "users.preferredFirstName"],
+        "roleMapping": {f"ext:word{n}": "aide" for n in range(8)},
+        "more": 3,
+    }
+    assert NORTH not in taken.model_dump_json()
+    # It is the plan's own: it stays when the plan is read again, and when it is merged.
+    with connect(world.roster.logins().stage_url) as conn:
+        again = Plan.from_run(runs.get(conn, name.run))
+    assert plan_summary(again, []).taken == taken
+    done = world.merge(name, staged.plan.digest)
+    assert isinstance(done, Merged)
+    assert plan_summary(done.plan, []).taken == taken
+    assert stage_with(world, EVERYTHING)[1].plan.taken is None
 
 
 def test_the_spec_becomes_choices() -> None:

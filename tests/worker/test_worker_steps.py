@@ -20,7 +20,7 @@ from tests.worker.worlds import SECRET, World
 
 from roster_operator.api.connection import RosterConnectionSpec, TestCheck
 from roster_operator.api.limits import LimitHit
-from roster_operator.api.sync import EntityCounts, Failure, IssueCount, PlanSummary
+from roster_operator.api.sync import EntityCounts, Failure, IssueCount, PlanSummary, Taken
 from roster_operator.api.task import Outcome, Step, TestReport, WorkerSummary, WorkerTask
 from roster_operator.oneroster.check import CheckStep, Facts
 from roster_operator.oneroster.entities import Entity
@@ -284,8 +284,16 @@ def test_the_largest_summary_fits_and_stays_json() -> None:
         LimitHit(limit="deactivate", entity="academicSessions", count=big, of=big, max_percent=100, max_count=big)
         for _ in range(16)
     ]
+    taken = Taken(
+        roles=["r" * 64] * 16, omitted=["o" * 96] * 16, role_mapping={f"ext:{n:060}": "m" * 64 for n in range(8)}
+    )
     plan = PlanSummary(
-        digest="sha256:" + "f" * 64, entities=entities, limits=hits, complete=False, incomplete_reason='"' * 256
+        digest="sha256:" + "f" * 64,
+        entities=entities,
+        limits=hits,
+        complete=False,
+        incomplete_reason='"' * 256,
+        taken=taken,
     )
     summary = WorkerSummary(
         step=Step.STAGE,
@@ -310,6 +318,7 @@ def test_the_largest_summary_fits_and_stays_json() -> None:
     assert found.failure is not None
     assert found.plan is not None
     assert found.plan.digest == plan.digest
+    assert found.plan.taken == Taken(more=16 + 16 + 8), "of what has no room the number is left"
 
 
 @pytest.mark.parametrize("value", ["", "{", '{"step": "dance"}'])

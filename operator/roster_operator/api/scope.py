@@ -11,7 +11,8 @@ from pydantic import Field
 from .model import Model
 
 _SourcedId = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Role = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^(ext:)?[A-Za-z0-9._\-]+$")]
+ROLE_PATTERN = r"^(ext:)?[A-Za-z0-9._\-]+$"
+Role = Annotated[str, Field(min_length=1, max_length=64, pattern=ROLE_PATTERN)]
 
 
 class Terms(StrEnum):

@@ -12,6 +12,7 @@ from .connection import Condition, DatabaseRef
 from .kinds import NOTE_LENGTH
 from .limits import LimitHit, Limits
 from .model import Digest, Duration, Model, Observed
+from .scope import Role, Terms
 from .sources import Name
 
 # Text that came, in part, from outside: printable ASCII, so that no control code reaches a terminal by way of the API.
@@ -180,6 +181,55 @@ class Removals(Observed):
     unexplained: int = 0
 
 
+class Taken(Observed):
+    """What of the source a plan was made from: scope, fields and roleMapping of the connection as they were then."""
+
+    schools: int = Field(default=0, description="How many schools the scope names; 0: all are taken.")
+    roles: Annotated[list[Role], Field(max_length=16)] = Field(
+        default_factory=list[str], description="Of the people that are taken. Empty: all."
+    )
+    terms: Terms = Field(default=Terms.ALL)
+    enrolled_only: bool = False
+    entities: Annotated[list[Annotated[str, Field(max_length=32)]], Field(max_length=7)] = Field(
+        default_factory=list[str], description="Entities that are taken. Empty: all."
+    )
+    omitted: Annotated[list[Annotated[str, Field(max_length=96)]], Field(max_length=16)] = Field(
+        default_factory=list[str], description="Fields that are not."
+    )
+    role_mapping: Annotated[dict[str, Role], Field(max_length=8)] = Field(
+        default_factory=dict[str, str], description="Roles, and what they are taken as."
+    )
+    more: int = Field(default=0, description="How many roles, fields and mapped roles have no room in these lists.")
+
+    @property
+    def sentence(self) -> str:
+        """As people read it, without a period."""
+        parts = [
+            *([f"{self.schools:,} school{'' if self.schools == 1 else 's'}"] if self.schools else []),
+            *([f"people who are {' or '.join(self.roles)}"] if self.roles else []),
+            *(["terms of the school year that is under way"] if self.terms is Terms.CURRENT else []),
+            *(["no student without an enrollment"] if self.enrolled_only else []),
+            *([f"only {', '.join(self.entities)}"] if self.entities else []),
+            *([f"without {', '.join(self.omitted)}"] if self.omitted else []),
+            *(f"{role} as {taken_as}" for role, taken_as in self.role_mapping.items()),
+            *([f"and {self.more:,} more such settings"] if self.more else []),
+        ]
+        return "; ".join(parts) or "everything"
+
+    def without_one(self) -> bool:
+        """Leaves one entry of the lists to the count of more. False where none is left."""
+        if self.omitted:
+            self.omitted.pop()
+        elif self.role_mapping:
+            self.role_mapping.popitem()
+        elif self.roles:
+            self.roles.pop()
+        else:
+            return False
+        self.more += 1
+        return True
+
+
 class SchoolsOverLimit(Observed):
     """Schools that lose more than limits.perSchool allows; which ones stands in the database."""
 
@@ -228,6 +278,9 @@ class PlanSummary(Observed):
     schools_over_limit: SchoolsOverLimit | None = None
     complete: bool = False
     incomplete_reason: Annotated[str, Field(max_length=256)] | None = None
+    taken: Taken | None = Field(
+        default=None, description="What of the source was taken, where that was not everything as it came."
+    )
     first: bool = Field(default=False, description="No sync of this tenant was merged before.")
     rewound: Rewound | None = Field(
         default=None,

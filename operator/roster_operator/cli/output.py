@@ -14,7 +14,7 @@ from rich.table import Table
 from roster_operator.api.connection import TestCheck
 from roster_operator.api.limits import LimitHit
 from roster_operator.api.model import API_VERSION, GROUP
-from roster_operator.api.sync import Failure
+from roster_operator.api.sync import Failure, Taken
 from roster_operator.api.task import TestReport
 from roster_operator.store.plan import Plan
 from roster_operator.store.profile import Profile
@@ -73,6 +73,8 @@ def plan_table(plan: Plan, hits: Iterable[LimitHit]) -> Table:
 def print_plan(plan: Plan, hits: list[LimitHit]) -> None:
     """The plan, what holds it, and its issues."""
     console.print(plan_table(plan, hits))
+    if plan.taken:
+        console.print(f"Taken: {Taken.from_dict(plan.taken).sentence}.", highlight=False, markup=False)
     for hit in hits:
         console.print(f"[bold red]Beyond limits[/]: {hit.sentence}.")
     for hit in held_for(plan):

@@ -129,6 +129,7 @@ def merge(
             trend=before.trend,
             held=before.held,
             rewound=before.rewound,
+            taken=before.taken,
         )
         if plan.digest != digest:
             if plan.digest != run.digest:

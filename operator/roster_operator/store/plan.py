@@ -87,6 +87,8 @@ class Plan:
     trend: dict[str, int] = field(default_factory=dict[str, int])
     # The limits for which removals wait for a later run, as the worker judged them; none: they do not wait.
     held: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    # What of the source was taken, as the worker says it; None: everything. No part of the digest.
+    taken: dict[str, Any] | None = None
     # The removals that it was computed with; None where it was read from the ledger.
     gone: Removals | None = field(default=None, compare=False)
     # The versions, as a dictionary, where the database was found behind what was known of it. No part of the digest.
@@ -117,6 +119,7 @@ class Plan:
             "trend": self.trend,
             "held": self.held,
             "rewound": self.rewound,
+            "taken": self.taken,
         }
 
     @classmethod
@@ -135,6 +138,7 @@ class Plan:
             trend=recorded.get("trend", {}),
             held=recorded.get("held", []),
             rewound=recorded.get("rewound"),
+            taken=recorded.get("taken"),
         )
 
 

@@ -26,6 +26,7 @@ from roster_operator.store.runs import Run, RunName
 from roster_operator.store.stage import Stage
 from roster_operator.store.window import BEYOND
 
+from .choices import taken_by
 from .decisions import Pull, beyond, holding, judge, removable
 from .failures import DeltaNotEnoughError, failure_of
 from .file_issues import OfFiles, file_issues, references_of
@@ -49,13 +50,14 @@ class AlreadyMerged:
 
 @dataclass(frozen=True)
 class Filled:
-    """What a stage is sealed with: the facts of each entity, who may lose records, the version that was spoken, and how
-    the source names what refers to other records."""
+    """What a stage is sealed with: the facts of each entity, who may lose records, the version that was spoken, how
+    the source names what refers to other records, and what of it was taken."""
 
     pull: dict[str, Any]
     removable: list[str] = field(default_factory=list[str])
     version: str | None = None
     references: list[tuple[str, str, str, str]] = field(default_factory=list[tuple[str, str, str, str]])
+    taken: dict[str, Any] | None = None
 
 
 def answer_before(conn: psycopg.Connection, name: RunName, limits: Limits) -> Staged | None:
@@ -122,9 +124,8 @@ def stage(
                 removable=may_lose,
                 partial=[entity for entity, pull in judged.items() if pull.delta or not pull.pulled],
             )
-        return Filled(
-            {entity: pull.to_dict() for entity, pull in judged.items()}, may_lose, version, references_of(source)
-        )
+        facts = {entity: pull.to_dict() for entity, pull in judged.items()}
+        return Filled(facts, may_lose, version, references_of(source), taken_by(choices))
 
     def is_enough(plan: Plan) -> None:
         # People are told apart one by one, before.
@@ -154,7 +155,9 @@ def planned(
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
             run = successions.propose(conn, name.run)
-            plan = replace(_judged(conn, run, limits), rewound=rewound.to_dict() if rewound else None)
+            plan = replace(
+                _judged(conn, run, limits), rewound=rewound.to_dict() if rewound else None, taken=filled.taken
+            )
         check(plan)
         if run.mode != Mode.UNDO:  # which has looked at no source
             issue_history.note(conn, run.run, run.token, filled.references)

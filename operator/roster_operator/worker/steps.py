@@ -23,6 +23,7 @@ from roster_operator.api.sync import (
     Removals,
     Rewound,
     SchoolsOverLimit,
+    Taken,
 )
 from roster_operator.api.task import (
     DATABASE_SECRET_PATH,
@@ -263,6 +264,7 @@ def plan_summary(plan: Plan, hits: list[LimitHit]) -> PlanSummary:
         schools_over_limit=_schools_over(plan, hits),
         complete=plan.complete,
         incomplete_reason=plan.incomplete_reason,
+        taken=Taken.from_dict(plan.taken) if plan.taken else None,
         first=plan.first,
         rewound=Rewound.from_dict(plan.rewound) if plan.rewound else None,
         checks=_check_totals(plan),

@@ -70,6 +70,8 @@ def review_rows(one: Sync) -> list[dict[str, Any]]:
         rows.append(("schools", "", "overLimit", plan.schools_over_limit.count, worst))
     if not plan.complete:
         rows.append(("proof", "", "incomplete", 1, plan.incomplete_reason or ""))
+    if plan.taken:
+        rows.append(("taken", "", "settings", 1, plan.taken.sentence))
     rows += [("fieldChanges", each.entity, each.field, each.changed, "") for each in plan.field_changes]
     rows += [("checks", "", code, count, "") for code, count in sorted(plan.checks.items())]
     rows += [("issues", issue.entity, issue.code, issue.count, issue.severity) for issue in one.status.issues]

@@ -172,6 +172,8 @@ def review_lines(sync: Sync, width: int | None, program: Program) -> Iterator[Li
     if not plan.complete:
         why = plan.incomplete_reason or "the pull could not be proved complete"
         yield from sentence(f"{why}: nothing is removed by this plan.", width, "Proof    ", "yellow")
+    if plan.taken:
+        yield from sentence(f"{plan.taken.sentence}.", width, "Taken    ")
     for issue in status.issues:
         # Of files, rows and columns are told of, not records.
         what = (
@@ -236,6 +238,8 @@ def review_markdown(sync: Sync, program: Program) -> str:
         lines.append(f"- Removed: {removals_text(plan)}")
     if not plan.complete:
         lines.append(f"- Not proved complete, so nothing is removed: {plan.incomplete_reason or 'no reason given'}")
+    if plan.taken:
+        lines.append(f"- Taken: {plan.taken.sentence}")
     lines += [f"- Check {code}: {count:,}" for code, count in sorted(plan.checks.items())]
     lines += [
         f"- {issue.severity.capitalize()} {issue.code}, {issue.entity}: {issue.count:,}" for issue in status.issues
