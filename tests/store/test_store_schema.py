@@ -50,6 +50,23 @@ def test_ids_are_compared_bytewise_everywhere(roster: Roster) -> None:
     assert rows == []
 
 
+def test_a_large_question_may_have_more_than_one_core(roster: Roster) -> None:
+    forbidding = roster.ask(
+        "select distinct p.proname::text from pg_depend d join pg_proc p on p.oid = d.refobjid"
+        " where d.refclassid = 'pg_proc'::regclass and d.classid in ('pg_policy'::regclass, 'pg_rewrite'::regclass)"
+        " and p.pronamespace in ('roster'::regnamespace, 'roster_app'::regnamespace) and p.proparallel = 'u'"
+    )
+    assert forbidding == []
+    with roster.stager() as conn:
+        # As if the table were so large that workers are worth their start.
+        for setting in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
+            conn.execute(f"set {setting} = 0".encode())
+        for scan in ("indexscan", "indexonlyscan", "bitmapscan"):
+            conn.execute(f"set enable_{scan} = off".encode())
+        plan = conn.execute("explain select count(*) from roster.users").fetchall()
+    assert any("Parallel" in line for (line,) in plan), plan
+
+
 def test_migrating_twice_changes_nothing(pg: EmbeddedPostgres) -> None:
     made = pg.create_database("migrate_twice", OWNER)
     try:
