@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -36,7 +37,8 @@ log = logging.getLogger(__name__)
 
 GENERATION = f"{GROUP}/generation"
 AT_ONCE = 0.0
-LOOK = 15.0  # seconds between two looks at a test under way, or at a full house
+LOOK = 15.0  # seconds between two looks at a test under way
+IN_LINE = 300.0  # seconds between two looks at a full house, of one whose turn is told by line.py
 LONGEST = 3600.0
 
 
@@ -44,10 +46,12 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
     """Look at one connection; seconds until it should be looked at again, or None."""
     body = await context.api.get(CONNECTION, key.namespace, key.name)
     if body is None:
+        context.view.tests.leave((key.namespace, key.name))
         return None
     connection = Connection.of(body)
     again = await reconcile_end(context, connection)
     if connection.meta.deleting:
+        context.view.tests.leave((key.namespace, key.name))
         return again  # its other Jobs go with it
     now = context.api.now()
     job_body = await _job(context, connection)
@@ -57,6 +61,7 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
         now, connection, job, int(notes[GENERATION]) if GENERATION in notes else None, context.slots.free(JobStep.TEST)
     )
     step = decide(snapshot)
+    _stand_in_line(context, snapshot, step)
     effects = Observed()
     match step:
         case Step.START:
@@ -84,6 +89,20 @@ async def reconcile_connection(context: Context, key: Key) -> float | None:
     for name, uid in beyond_history(connection.meta.uid, _syncs(context, key)):
         await context.api.delete(SYNC, key.namespace, name, uid=uid)
     return _look_again(step, after, snapshot, effects, automation)
+
+
+def _stand_in_line(context: Context, snapshot: TestSnapshot, step: Step) -> None:
+    """A test that is due, and may not run yet, is called when a place is free."""
+    meta, line = snapshot.connection.meta, context.view.tests
+    if in_line(snapshot, step):
+        line.join((meta.namespace, meta.name), meta.created)
+    else:
+        line.leave((meta.namespace, meta.name))
+
+
+def in_line(snapshot: TestSnapshot, step: Step) -> bool:
+    """It waits for a place, not for its Job."""
+    return step is Step.WAIT and snapshot.connection.status.test_job is None
 
 
 async def _make_sync(
@@ -165,9 +184,12 @@ def _look_again(
 ) -> float | None:
     if step is Step.CALL_OFF:
         return AT_ONCE
+    wake = automation.wake if automation else None
+    if in_line(snapshot, step) and not effects.sync_refusal:
+        pause = IN_LINE * random.uniform(0.5, 1.0)  # noqa: S311  the line calls it
+        return min(pause, max((wake - snapshot.now).total_seconds(), 1.0)) if wake else pause
     if step in {Step.START, Step.WAIT} or effects.refusal or effects.sync_refusal:
         return LOOK
-    wake = automation.wake if automation else None
     if not snapshot.connection.spec.suspend:
         if after.next_test_time is None:
             return AT_ONCE

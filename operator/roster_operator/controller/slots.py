@@ -11,6 +11,7 @@ import time
 
 from roster_operator.api.task import Step
 
+from .line import places_of_tests
 from .view import Name, View
 
 UNSEEN = 60.0  # seconds after which a created Job that the watch never showed is no longer counted
@@ -33,7 +34,7 @@ class Slots:
         running = len(self._view.running) + len(self._created)
         match step:
             case Step.TEST:
-                return running < max(1, self._places // 2)
+                return running < places_of_tests(self._places)
             case Step.STAGE:
                 return running < self._places
             case Step.MERGE | Step.DISCARD | Step.PURGE:

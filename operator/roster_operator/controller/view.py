@@ -95,7 +95,8 @@ class View:
         self.syncs: dict[Name, SyncRecord] = {}
         self.jobs: dict[Name, JobRecord] = {}
         self.running: set[Name] = set()  # Jobs that have not ended
-        self.line = Line()
+        self.line = Line(SYNC)  # syncs, as the watch has shown them
+        self.tests = Line(CONNECTION)  # connections whose test waits, as their last look found
         self._of_connection: dict[Name, set[Name]] = defaultdict(set)
 
     def connection_seen(self, body: Body, *, deleted: bool = False) -> set[Key]:
@@ -105,6 +106,7 @@ class View:
         record = None if deleted else _connection(body)
         if record is None:
             self.connections.pop(name, None)
+            self.tests.leave(name)
         else:
             self.connections[name] = record
         keys: set[Key] = set()
@@ -188,6 +190,7 @@ class View:
         """Drop what a full list no longer shows: a broken watch may have swallowed the deletion."""
         for gone in set(self.connections) - connections:
             del self.connections[gone]
+            self.tests.leave(gone)
         for gone in set(self.syncs) - syncs:
             record = self.syncs.pop(gone)
             self.line.leave(gone)

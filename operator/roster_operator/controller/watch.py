@@ -13,6 +13,7 @@ import kopf
 from roster_operator.api.kinds import CONNECTION, JOB, SYNC, Kind
 
 from .jobs import MANAGED_BY, MANAGER, SELECTOR
+from .line import called_by_an_end
 from .objects import Body
 from .queue import Key, WorkQueue
 from .settings import Settings
@@ -22,13 +23,13 @@ from .view import View
 Seen = Callable[..., set[Key]]
 
 
-def registry(view: View, queue: WorkQueue, silence: Silence) -> kopf.OperatorRegistry:
+def registry(view: View, queue: WorkQueue, silence: Silence, places: int) -> kopf.OperatorRegistry:
     """Kopf's handlers of this operator."""
     handlers = kopf.OperatorRegistry()
     login(handlers)
-    _watch(handlers, CONNECTION, _handler(CONNECTION, view.connection_seen, queue, view, silence))
-    _watch(handlers, SYNC, _handler(SYNC, view.sync_seen, queue, view, silence))
-    _watch(handlers, JOB, _handler(JOB, view.job_seen, queue, view, silence), labels={MANAGED_BY: MANAGER})
+    _watch(handlers, CONNECTION, _handler(CONNECTION, view.connection_seen, queue, view, silence, places))
+    _watch(handlers, SYNC, _handler(SYNC, view.sync_seen, queue, view, silence, places))
+    _watch(handlers, JOB, _handler(JOB, view.job_seen, queue, view, silence, places), labels={MANAGED_BY: MANAGER})
     return handlers
 
 
@@ -36,14 +37,14 @@ def _watch(handlers: kopf.OperatorRegistry, kind: Kind, handler: Any, **filters:
     kopf.on.event(kind.group, kind.version, kind.plural, id=kind.plural, registry=handlers, **filters)(handler)
 
 
-def _handler(kind: Kind, seen: Seen, queue: WorkQueue, view: View, silence: Silence) -> Any:
+def _handler(kind: Kind, seen: Seen, queue: WorkQueue, view: View, silence: Silence, places: int) -> Any:
     async def handle(event: Any, body: Any, **_: Any) -> None:
         silence.heard(kind)
         copy: Body = {name: body.get(name) for name in ("metadata", "spec", "status")}
         running = len(view.running)
         queue.add(seen(copy, deleted=event["type"] == "DELETED"))
         if len(view.running) < running:
-            queue.add(view.line.call())
+            queue.add(called_by_an_end(view, places))
 
     return handle
 
@@ -85,6 +86,8 @@ async def watch(view: View, queue: WorkQueue, settings: Settings, silence: Silen
     namespaces: Any = {"namespaces": settings.watch_namespaces} if settings.watch_namespaces else {"clusterwide": True}
     tuned = kopf_settings(settings)
     try:
-        await kopf.operator(registry=registry(view, queue, silence), settings=tuned, standalone=True, **namespaces)
+        await kopf.operator(
+            registry=registry(view, queue, silence, settings.max_jobs), settings=tuned, standalone=True, **namespaces
+        )
     except Exception as error:
         raise WatchLost(f"{type(error).__name__}: {error}") from error
