@@ -121,6 +121,25 @@ def test_a_role_of_somebody_whom_the_bundle_does_not_have_is_told_and_keeps_nobo
     assert places(listed) == {("DanglingReference", "", "userSourcedId", "roles.csv", line) for line in (3, 4)}
 
 
+@pytest.mark.parametrize("mode", ["bulk", "delta"])
+def test_profiles_are_told_as_not_imported_and_their_secrets_stay_nowhere(district: District, mode: str) -> None:
+    profile = "p1,active,2026-11-25T03:00:00.000Z,ann,login,canary-vendor,,,basic,canary-name,canary-password\r\n"
+    names = "userSourcedId,profileType,vendorId,applicationId,description,credentialType,username,password"
+    with_profile = touched(
+        bundle_1_2({"ann": "Ann"}, [("ann", "primary", "teacher", "s1")], mode="bulk"),
+        ("roles.csv", "primary,teacher,,,s1,", "primary,teacher,,,s1,p1"),
+        ("manifest.csv", "file.userProfiles,absent", f"file.userProfiles,{mode}"),
+        also={"userProfiles.csv": f"sourcedId,status,dateLastModified,{names}\r\n{profile}"},
+    )
+    listed, _ = staged(district, with_profile)
+    told = [(each.code, each.severity, each.entity, each.file, each.line) for each in listed]
+    assert told == [("ProfilesNotImported", "info", "userProfiles", "userProfiles.csv", 0)]
+    district.merged(UPLOAD, upload=district.upload(with_profile))
+    (ann,) = district.roster.snapshot()["users"].values()
+    assert [role["user_profile"] for role in ann["roles"]] == ["p1"]
+    assert "canary-" not in repr(ann)
+
+
 def test_a_date_that_was_understood_is_told_of_a_role_too(district: District) -> None:
     sent = bundle_1_2({"ann": "Ann"}, [("ann", "primary", "teacher", "s1")])
     written = touched(sent, ("roles.csv", "primary,teacher,,", "primary,teacher,8/25/2026,"))

@@ -191,6 +191,13 @@ _MANIFEST = [
         standard=False,
     ),
     Fault(
+        "ProfilesNotImported",
+        "info",
+        "User profiles are not imported, changes of them neither: roles keep the sourcedId of their profile.",
+        "Nothing to do. People sign in to the application by its own means.",
+        standard=False,
+    ),
+    Fault(
         "RolesInDelta",
         "info",
         "In a delta, roles that roles.csv does not show stay as merged.",

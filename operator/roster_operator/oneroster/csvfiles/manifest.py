@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from .faults import Finding
-from .tables import KNOWN, TABLES, Version
+from .tables import KNOWN, PROFILES, TABLES, Version
 
 SHOWN = "manifest.csv"
 _VERSIONS: dict[str, Version] = {"1.1": "1.1", "1.1.1": "1.1", "1.2": "1.2", "1.2.0": "1.2", "1.2.1": "1.2"}
@@ -130,6 +130,8 @@ def _modes(
             manifest.missing.append(table)
         elif mode in ("bulk", "delta"):
             manifest.modes[table] = mode
+            if table == PROFILES:
+                manifest.note("ProfilesNotImported", shown)
     if not manifest.modes and not manifest.missing and not unsure:
         manifest.note("NothingOffered")
     if version == "1.2" and "users" in manifest.modes and "roles" not in manifest.missing and not unsure:

@@ -182,8 +182,10 @@ _USERS_1_2 = Table(
     ),
     Entity.USERS,
 )
+# Recognised and checked, and not imported: it holds other systems' user names and passwords.
+PROFILES = "userProfiles"
 _PROFILES = Table(
-    "userProfiles",
+    PROFILES,
     (
         *_BEGIN,
         _ref("userSourcedId", "users", "required"),
