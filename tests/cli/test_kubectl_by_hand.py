@@ -32,14 +32,25 @@ def test_a_student_is_added_and_found_to_be_somebody_of_the_sis(standing: Standi
     assert mona.json("match", "list", DISTRICT, "--decided")["decisions"][0]["reason"] == "twins"
     mona("match", "undo", DISTRICT, made, pupil)
 
-    mona("student", "edit", DISTRICT, made, *names[:3], "Novak-Byron", *names[4:], "--email", "n@example.org")
-    row = world.roster.ask("select family_name, email, grades from roster.users where sourced_id = %s", made)
-    assert row == [("Novak-Byron", "n@example.org", [])]
+    mona("student", "edit", DISTRICT, made, "--family-name", "Novak-Byron", "--email", "n@example.org")
+    query = "select given_name, family_name, email, grades from roster.users where sourced_id = %s"
+    assert world.roster.ask(query, made) == [(given, "Novak-Byron", "n@example.org", ["03"])]
+    mona("student", "edit", DISTRICT, made, "--empty", "email", "--empty", "grade")
+    assert world.roster.ask(query, made) == [(given, "Novak-Byron", None, [])]
     assert "NotFound" in mona("student", "end", "springfeld", made, code=1).stderr
     mona("student", "end", DISTRICT, made)
     changes = "select changed_by, reason from roster.manual_change where tenant = %s order by changed_at limit 1"
     assert world.roster.ask(changes, world.tenant) == [(world.who("mona"), "Arrived today")]
     assert {(world.who("mona"), kind) for kind in ("student", "matches", "match")} <= set(world.readings())
+
+
+def test_a_namespace_that_is_given_outdoes_the_environments_database(standing: Standing) -> None:
+    mona, world = standing.person("mona2", "roster-data-manager"), standing.world
+    mona.environment["ROSTER_OWNER_URL"] = "postgresql://nobody@localhost:1/none"
+    assert "DatabaseUnreachable" in mona("pin", "list", DISTRICT, code=1).stderr  # the database of the environment
+    assert mona.json("pin", "list", DISTRICT, "-n", world.namespace)["pins"] == []
+    both = mona("pin", "list", DISTRICT, "-n", world.namespace, "--database", "postgresql://x", code=2)
+    assert "Invalid value for --database" in both.stderr
 
 
 def test_a_value_is_pinned_and_released(standing: Standing) -> None:

@@ -101,10 +101,13 @@ def test_a_student_is_added_edited_and_ended_by_hand(owner: str) -> None:
     made = roster("student", "add", *place, *who).strip()
     assert made.startswith("manual-")
     roster("student", "add", *place, *who, code=1)
-    roster("student", "edit", "k12.springfield", made, *who, "--email", "n@example.org", "--database", owner)
+    roster("student", "edit", "k12.springfield", made, "--email", "n@example.org", "--database", owner)
     with psycopg.connect(owner) as conn:
-        found = conn.execute("select email, grades, source from roster.users where sourced_id = %s", (made,)).fetchone()
-    assert found == ("n@example.org", ["09"], "Manual")
+        query = "select email, grades, family_name, identifier, source from roster.users where sourced_id = %s"
+        found = conn.execute(query, (made,)).fetchone()
+    assert found == ("n@example.org", ["09"], "Haddad", "n1", "Manual")
+    for wrong in ((), ("--email", ""), ("--email", "n@example.org", "--empty", "email")):
+        roster("student", "edit", "k12.springfield", made, *wrong, "--database", owner, code=2)
     assert json.loads(roster("match", "list", *place, "-o", "json"))["matches"] == []
     assert "Ended" in roster("student", "end", "k12.springfield", made, "--database", owner)
 

@@ -76,6 +76,12 @@ async def test_people_are_found_told_granted_and_added(world: World, manager: Ca
     assert (told["name"], told["record"]["source"]) == ("Nia Nowak", "Manual")
     assert [each["status"] for each in told["classes"]] == ["inactive"]
     assert (await manager("PUT", "students", params={"id": teacher}, json=changed)).json()["reason"] == "PersonUnknown"
+    amended = await manager("PATCH", "students", params={"id": made}, json={"email": "n@example.org"})
+    assert amended.json() == {"sourcedId": made}
+    record = (await manager("GET", "people/person", params={"id": made})).json()["record"]
+    assert (record["family_name"], record["email"]) == ("Nowak", "n@example.org")
+    nameless = await manager("PATCH", "students", params={"id": made}, json={"familyName": None})
+    assert nameless.status_code == 400
     assert (await manager("DELETE", "students", params={"id": made})).status_code == 200
     assert {kind for _, kind in world.readings()} == {"people", "person", "access", "student"}
 

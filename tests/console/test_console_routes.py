@@ -48,6 +48,7 @@ API_CASES: dict[tuple[str, str], tuple[object, int]] = {
     ("GET", "connections/{name}/classes"): (None, 404),
     ("POST", "connections/{name}/students"): (_STUDENT, 404),
     ("PUT", "connections/{name}/students"): (_STUDENT, 404),
+    ("PATCH", "connections/{name}/students"): ({"email": "n@example.org"}, 404),
     ("DELETE", "connections/{name}/students"): (None, 404),
     ("GET", "connections/{name}/access"): (None, 404),
     ("POST", "connections/{name}/access/grant"): (_NOBODY, 404),

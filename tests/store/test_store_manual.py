@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psycopg
 import pytest
 from tests.store.fixtures import Roster
 from tests.store.staging import merge_orgs, stage_orgs
@@ -99,9 +100,51 @@ def test_what_makes_no_student_is_refused_and_leaves_nothing(day: Roster, studen
     assert (day.snapshot(), day.data_version()) == before
 
 
+def test_only_what_is_named_is_changed(day: Roster) -> None:
+    url, key = day.database.owner_url, day.key()
+    full = replace(NEW, middle_name="Aya", email="n@example.org", username="noor")
+    sourced_id = made(day, full)
+    before = day.snapshot()["users"][sourced_id]
+    seats = "select class_sourced_id, status from roster.enrollments where tenant = %s and user_sourced_id = %s"
+
+    manual.amend(url, key, sourced_id, {"family_name": "Lind"}, by="ada")
+    after = day.snapshot()["users"][sourced_id]
+    assert {name for name in before if before[name] != after[name]} - {"last_changed"} == {"family_name", "row_hash"}
+    assert day.ask(seats, key, sourced_id) == [("c-now", "active")]
+    # What an edit of everything would have left is what is there.
+    manual.edit(url, key, sourced_id, replace(full, family_name="Lind"), by="ada")
+    assert day.snapshot()["users"][sourced_id]["row_hash"] == after["row_hash"]
+
+    manual.amend(url, key, sourced_id, {"email": None, "grades": [], "classes": ["c-over"]}, by="ada")
+    row = day.snapshot()["users"][sourced_id]
+    assert (row["email"], row["grades"], row["middle_name"], row["username"]) == (None, [], "Aya", "noor")
+    assert day.ask(f"{seats} order by 1", key, sourced_id) == [("c-now", "inactive"), ("c-over", "active")]
+
+
+def test_a_class_that_ended_meanwhile_is_no_hindrance_unless_it_is_named(day: Roster) -> None:
+    url, key = day.database.owner_url, day.key()
+    sourced_id = made(day)
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("update roster.classes set status = 'inactive' where tenant = %s and sourced_id = 'c-now'", (key,))
+        conn.execute("update roster.orgs set status = 'inactive' where tenant = %s and sourced_id = 's1'", (key,))
+    manual.amend(url, key, sourced_id, {"username": "noor"}, by="ada")
+    assert day.snapshot()["users"][sourced_id]["username"] == "noor"
+    before = day.snapshot(), day.data_version()
+    for changed, reason in (
+        ({"classes": ["c-now"]}, "SchoolUnknown"),
+        ({"given_name": " "}, "StudentInvalid"),
+        ({"school": "s1"}, "SchoolUnknown"),
+    ):
+        with pytest.raises(StoreError) as refused:
+            manual.amend(url, key, sourced_id, changed, by="ada")
+        assert refused.value.reason == reason
+    assert (day.snapshot(), day.data_version()) == before
+
+
 def test_a_person_of_the_sis_is_not_edited_here(day: Roster) -> None:
     for call in (
         lambda: manual.edit(day.database.owner_url, day.key(), "pupil", NEW, by="ada"),
+        lambda: manual.amend(day.database.owner_url, day.key(), "pupil", {"email": None}, by="ada"),
         lambda: manual.end(day.database.owner_url, day.key(), "pupil", by="ada"),
     ):
         with pytest.raises(StoreError) as refused:

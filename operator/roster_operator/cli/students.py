@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +51,54 @@ class StudentOptions:
         return manual.Student(*names, self.email, self.username, self.identifier, tuple(self.grade), tuple(self.class_))
 
 
+class Emptied(StrEnum):
+    """What may be empty, by its option."""
+
+    MIDDLE_NAME = "middle-name"
+    EMAIL = "email"
+    USERNAME = "username"
+    IDENTIFIER = "identifier"
+    GRADE = "grade"
+    CLASS = "class"
+
+
+@dataclass(frozen=True)
+class ChangeOptions:
+    """What is to be another of such a student (grouped.py)."""
+
+    given_name: Annotated[str | None, typer.Option("--given-name", help="Given name.")] = None
+    family_name: Annotated[str | None, typer.Option("--family-name", help="Family name.")] = None
+    school: Annotated[str | None, typer.Option("--school", help="sourcedId of the school.")] = None
+    middle_name: Annotated[str | None, typer.Option("--middle-name", help="Middle name.")] = None
+    email: Annotated[str | None, typer.Option("--email", help="E-mail address.")] = None
+    username: Annotated[str | None, typer.Option("--username", help="User name.")] = None
+    identifier: Annotated[str | None, typer.Option("--identifier", help="The student number.")] = None
+    grade: Annotated[list[str], typer.Option("--grade", help="All grades from now on. Repeat for more.")] = field(
+        default_factory=list[str]
+    )
+    class_: Annotated[
+        list[str], typer.Option("--class", help="sourcedIds of all classes from now on. Repeat for more.")
+    ] = field(default_factory=list[str])
+    empty: Annotated[list[Emptied], typer.Option("--empty", help="Empty this one. Repeat for more.")] = field(
+        default_factory=list[Emptied]
+    )
+
+    def changed(self) -> dict[str, Any]:
+        """The fields of manual.Student that are named, and their values. Raises typer.BadParameter."""
+        told = {_LISTS.get(key, key): value for key, value in asdict(self).items() if key != "empty" and value}
+        empty = {_LISTS.get(each.name.lower(), each.name.lower()) for each in self.empty}
+        if both := sorted(told.keys() & empty):
+            raise typer.BadParameter(f"{', '.join(both)}: a value, or empty", param_hint="--empty")
+        if any(value == "" for key, value in asdict(self).items() if key != "empty"):
+            raise typer.BadParameter("an empty value is said with --empty", param_hint="--empty")
+        if not told and not empty:
+            raise typer.BadParameter("say what is to be another, as --email", param_hint="OPTIONS")
+        return told | {key: [] if key in _LISTS.values() else None for key in empty}
+
+
+_LISTS = {"grade": "grades", "class_": "classes", "class": "classes"}
+
+
 @student_app.command()
 @grouped
 def add(
@@ -63,7 +112,7 @@ def add(
     student = known.student()
     if where.database is None:
         with records(district, where.cluster) as there:
-            typer.echo(there.change("POST", "students", _body(student, reason))["sourcedId"])
+            typer.echo(there.change("POST", "students", _body(asdict(student), reason))["sourcedId"])
         return
     with told():
         typer.echo(manual.add(where.database, district, student, by=me(), reason=reason))
@@ -74,19 +123,19 @@ def add(
 def edit(
     district: District,
     sourced_id: SourcedId,
-    known: StudentOptions,
+    known: ChangeOptions,
     reason: Reason = None,
     *,
     where: PlaceOptions,
 ) -> None:
-    """Say anew everything that is known of a student who was added by hand. What is left out is emptied."""
-    student = known.student()
+    """Change what is named of a student who was added by hand. What is left out stays as it is."""
+    changed = known.changed()
     if where.database is None:
         with records(district, where.cluster) as there:
-            there.change("PUT", "students", _body(student, reason), id=sourced_id)
+            there.change("PATCH", "students", _body(changed, reason), id=sourced_id)
     else:
         with told():
-            manual.edit(where.database, district, sourced_id, student, by=me(), reason=reason)
+            manual.amend(where.database, district, sourced_id, changed, by=me(), reason=reason)
     typer.echo("Changed.")
 
 
@@ -109,8 +158,7 @@ def end(
     typer.echo("Ended.")
 
 
-def _body(student: manual.Student, reason: str | None) -> dict[str, Any]:
+def _body(given: dict[str, Any], reason: str | None) -> dict[str, Any]:
     """As the console's API takes it."""
     names = {"given_name": "givenName", "family_name": "familyName", "middle_name": "middleName"}
-    given = {names.get(key, key): value for key, value in asdict(student).items() if value}
-    return given | ({"reason": reason} if reason else {})
+    return {names.get(key, key): value for key, value in given.items()} | ({"reason": reason} if reason else {})

@@ -145,6 +145,27 @@ class StudentBody(Model):
         return manual.Student(**self.model_dump(exclude={"reason"}))
 
 
+class StudentChange(Model):
+    """What is to be another of a student who was added by hand. What is left out stays; null, or an empty list, empties
+    it. classes: all that they are in from now on."""
+
+    given_name: Annotated[Value, Field(min_length=1)] = ""
+    family_name: Annotated[Value, Field(min_length=1)] = ""
+    school: Annotated[Value, Field(min_length=1)] = ""
+    middle_name: Value | None = None
+    email: Value | None = None
+    username: Value | None = None
+    identifier: Value | None = None
+    grades: Values = Field(default_factory=list)
+    classes: Values = Field(default_factory=list)
+    reason: Reason = None
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What was said, as the store takes it."""
+        return self.model_dump(exclude={"reason"}, exclude_unset=True)
+
+
 class StudentMade(Model):
     """The student's sourcedId."""
 
@@ -263,6 +284,23 @@ async def edit_student(
         subject=sourced_id,
         write=True,
     )  # fmt: skip
+    return StudentMade(sourced_id=sourced_id)
+
+
+@router.patch("/students")
+async def amend_student(
+    namespace: Namespace, name: Name, caller: Caller, site: Here, sourced_id: SourcedId, body: StudentChange
+) -> StudentMade:
+    """Change what is named of a student who was added by hand. What is left out stays."""
+    connection = await site.cluster.connection(caller.token, namespace, name)
+    await site.records.use(
+        caller,
+        connection,
+        Kind.STUDENT,
+        lambda conn, tenant: manual.amend(conn, tenant, sourced_id, body.named, by=caller.person, reason=body.reason),
+        subject=sourced_id,
+        write=True,
+    )
     return StudentMade(sourced_id=sourced_id)
 
 

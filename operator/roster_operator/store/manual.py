@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -68,16 +68,49 @@ def edit(url: Database, tenant: str, sourced_id: str, student: Student, *, by: s
         version, run = begin(conn, tenant, by, reason)
         old = _manual(conn, tenant, sourced_id)
         _places_exist(conn, tenant, student)
-        _identifier_is_free(conn, tenant, student, sourced_id)
-        conn.execute(
-            "update roster.users set row_hash = %s, given_name = %s, family_name = %s, middle_name = %s, email = %s,"
-            " username = %s, identifier = %s, grades = %s, roles = %s, org_sourced_ids = %s,"
-            " primary_org_sourced_id = %s, last_changed = now() where tenant = %s and sourced_id = %s",
-            (_hash(student), *_columns(student), tenant, sourced_id),
-        )
-        log(conn, tenant, version, run, "manualUpdate", "users", sourced_id, old)
+        _put(conn, tenant, version, run, sourced_id, old, student)
         _leave(conn, tenant, version, run, sourced_id, kept=student.classes)
         _enrol(conn, tenant, version, run, sourced_id, student)
+
+
+def amend(
+    url: Database,
+    tenant: str,
+    sourced_id: str,
+    changed: Mapping[str, Any],
+    *,
+    by: str,
+    reason: str | None = None,
+) -> None:
+    """Change what is named of a student who was added by hand, and nothing else.
+
+    changed: names of Student's fields, and their values; None, or an empty list, empties one. Classes that are named
+    are all of them. A school or class that is not named may have ended meanwhile. Raises StoreError, as add does.
+    """
+    with connect(url) as conn, conn.transaction():
+        version, run = begin(conn, tenant, by, reason)
+        old = _manual(conn, tenant, sourced_id)
+        student = replace(_student(conn, tenant, old), **changed)
+        _check(student)
+        if changed.keys() & {"school", "classes"}:
+            _places_exist(conn, tenant, student if "classes" in changed else replace(student, classes=()))
+        _put(conn, tenant, version, run, sourced_id, old, student)
+        if "classes" in changed:
+            _leave(conn, tenant, version, run, sourced_id, kept=student.classes)
+            _enrol(conn, tenant, version, run, sourced_id, student)
+
+
+def _put(
+    conn: psycopg.Connection, tenant: str, version: int, run: UUID, sourced_id: str, old: Any, student: Student
+) -> None:
+    _identifier_is_free(conn, tenant, student, sourced_id)
+    conn.execute(
+        "update roster.users set row_hash = %s, given_name = %s, family_name = %s, middle_name = %s, email = %s,"
+        " username = %s, identifier = %s, grades = %s, roles = %s, org_sourced_ids = %s,"
+        " primary_org_sourced_id = %s, last_changed = now() where tenant = %s and sourced_id = %s",
+        (_hash(student), *_columns(student), tenant, sourced_id),
+    )
+    log(conn, tenant, version, run, "manualUpdate", "users", sourced_id, old)
 
 
 def end(url: Database, tenant: str, sourced_id: str, *, by: str, reason: str | None = None) -> None:
@@ -146,6 +179,26 @@ def _manual(conn: psycopg.Connection, tenant: str, sourced_id: str) -> Any:
             "What the SIS says is changed there.",
         )
     return row[0]
+
+
+def _student(conn: psycopg.Connection, tenant: str, row: dict[str, Any]) -> Student:
+    """A row as it was told; classes: those that were given by hand."""
+    seats = conn.execute(
+        "select class_sourced_id from roster.enrollments where tenant = %s and user_sourced_id = %s"
+        " and source = 'Manual' and status = 'active' order by 1",
+        (tenant, row["sourced_id"]),
+    ).fetchall()
+    return Student(
+        row["given_name"] or "",
+        row["family_name"] or "",
+        row["primary_org_sourced_id"] or "",
+        row["middle_name"],
+        row["email"],
+        row["username"],
+        row["identifier"],
+        row["grades"] or (),
+        [str(sourced_id) for (sourced_id,) in seats],
+    )
 
 
 def _columns(student: Student) -> tuple[Any, ...]:

@@ -23,7 +23,11 @@ District = Annotated[
 ]
 OwnersUrl = Annotated[
     str | None,
-    typer.Option("--database", envvar="ROSTER_OWNER_URL", help="The database owner's URL; without a cluster then."),
+    typer.Option(
+        "--database",
+        envvar="ROSTER_OWNER_URL",
+        help="The database owner's URL; without a cluster then. The options that name a cluster outdo the variable.",
+    ),
 ]
 
 
@@ -37,15 +41,37 @@ class ClusterOptions:
     kubeconfig: Kubeconfig = None
 
 
+_OF_A_CLUSTER = ("namespace", "context", "kubeconfig", "console")
+
+
 @dataclass(frozen=True)
 class PlaceOptions:
     """Those, and the one that names a database instead."""
 
-    database: OwnersUrl = None
+    call: typer.Context
+    owners_url: OwnersUrl = None
     console: ConsoleUrl = None
     namespace: Namespace = None
     context: Context = None
     kubeconfig: Kubeconfig = None
+
+    @property
+    def database(self) -> str | None:
+        """The owner's URL; None where it goes through a cluster. A cluster that is named on the command line counts
+        more than a database of the environment. Raises typer.BadParameter where both are named there."""
+        named = next((each for each in _OF_A_CLUSTER if self._typed(each)), None)
+        if self.owners_url is None or named is None:
+            return self.owners_url
+        if self._typed("owners_url"):
+            raise typer.BadParameter(
+                f"a database is no cluster's: give one of --database and --{named}", param_hint="--database"
+            )
+        return None
+
+    def _typed(self, parameter: str) -> bool:
+        """Whether it stands on the command line, and not only in the environment."""
+        source = self.call.get_parameter_source(parameter)
+        return source is not None and source.name == "COMMANDLINE"
 
     @property
     def cluster(self) -> ClusterOptions:
