@@ -121,6 +121,23 @@ def test_a_role_of_somebody_whom_the_bundle_does_not_have_is_told_and_keeps_nobo
     assert places(listed) == {("DanglingReference", "", "userSourcedId", "roles.csv", line) for line in (3, 4)}
 
 
+def test_metadata_of_roles_are_told_as_not_kept(district: District) -> None:
+    sent = touched(
+        bundle_1_2({"ann": "Ann"}, [("ann", "primary", "teacher", "s1")]),
+        ("roles.csv", "userProfileSourcedId", "userProfileSourcedId,metadata.badge"),
+        ("roles.csv", "primary,teacher,,,s1,", "primary,teacher,,,s1,,canary"),
+        ("users.csv", "pronouns", "pronouns,metadata.badge"),
+        ("users.csv", "Ann,Canary" + "," * 14, "Ann,Canary" + "," * 14 + ",7"),
+    )
+    listed, _ = staged(district, sent)
+    told = [(each.code, each.severity, each.file, each.line) for each in listed]
+    assert told == [("MetadataNotKept", "info", "roles.csv", 1)]
+    district.merged(UPLOAD, upload=district.upload(sent))
+    (ann,) = district.roster.snapshot()["users"].values()
+    assert ann["metadata"] == {"badge": "7"}
+    assert "canary" not in repr(ann)
+
+
 @pytest.mark.parametrize("mode", ["bulk", "delta"])
 def test_profiles_are_told_as_not_imported_and_their_secrets_stay_nowhere(district: District, mode: str) -> None:
     profile = "p1,active,2026-11-25T03:00:00.000Z,ann,login,canary-vendor,,,basic,canary-name,canary-password\r\n"

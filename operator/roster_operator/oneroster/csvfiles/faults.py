@@ -260,6 +260,13 @@ _HEADER = [
         ("HeaderOld", "A column is of a withdrawn version; it was ignored."),
         ("MetadataInTheMiddle", "Metadata columns stand before the end of the standard's columns."),
     ),
+    Fault(
+        "MetadataNotKept",
+        "info",
+        "The file has metadata columns; of rows that are a part of a person they are not imported.",
+        "Nothing to do. What the application needs of them has a place in the metadata of users.csv.",
+        standard=False,
+    ),
 ]
 _ROW = [
     *_errors(

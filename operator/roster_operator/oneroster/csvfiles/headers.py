@@ -128,5 +128,7 @@ def _judge(layout: Layout, version: Version, cells: Sequence[str]) -> None:
         layout.note("HeaderOrder")
     if any(position < max(places) for position, _ in layout.metadata):
         layout.note("MetadataInTheMiddle")
+    if layout.metadata and table.entity is None:
+        layout.note("MetadataNotKept")
     if len({name for _, name in layout.metadata}) != len(layout.metadata):
         layout.note("DuplicateHeader", "metadata")
