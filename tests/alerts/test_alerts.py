@@ -205,6 +205,16 @@ AT_THE_COMMAND_LINE = {
 }
 
 
+# Met by a notice to a webhook alone; docs/how-to/notices.md says what to do.
+OF_NOTICES = {"SigningKeyMalformed", "SigningKeyTooShort", "WebhookGone", "WebhookRefused", "WebhookUnavailable"}
+
+
 def test_the_runbook_of_a_failed_sync_knows_every_reason() -> None:
     told = set(re.findall(r"^\| (\w+) \|", (RUNBOOKS / "RosterSyncFailed.md").read_text(), re.M)) - {"reason"}
-    assert reasons_of_workers() - AT_THE_COMMAND_LINE - told == set()
+    assert reasons_of_workers() - AT_THE_COMMAND_LINE - OF_NOTICES - told == set()
+
+
+def test_the_page_on_notices_knows_every_reason_of_a_webhook() -> None:
+    told = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/how-to/notices.md").read_text(), re.M))
+    assert OF_NOTICES - told == set()
+    assert OF_NOTICES - reasons_of_workers() == set()

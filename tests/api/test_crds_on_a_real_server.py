@@ -82,6 +82,9 @@ ACCEPTED = [
 
 REFUSED = [
     ("no source", changed(connection(), "spec.api", None), "exactly one source is needed: api or csv"),
+    ("nobody to tell", connection(notify={"on": ["Failed"]}), "notify needs somebody to tell: email or webhook"),
+    ("an empty list of people to tell", connection(notify={"email": []}), "notify needs somebody to tell"),
+    ("a webhook over http", connection(notify={"webhook": {"url": "http://h.example", "secretRef": {"name": "s"}}}), "spec.notify.webhook.url"),
     ("two sources", connection(csv={"upload": {}}), "exactly one source is needed: api or csv"),
     ("files from nowhere", changed(connection(csv={}), "spec.api", None), "exactly one of sftp and upload is needed"),
     ("an SFTP server that nobody knows", changed(connection(csv={"sftp": SFTP | {"hostKeys": []}}), "spec.api", None), "should have at least 1 items"),

@@ -38,9 +38,10 @@ def test_who_names_a_secret_must_be_able_to_get_it(place: Place) -> None:
     ("spec", "named"),
     [
         ({"databaseSecretRef": {"name": "db"}}, "sis, db"),
+        ({"notify": {"webhook": {"url": "https://h.example.org", "secretRef": {"name": "hook"}}}}, "sis, hook"),
         ({"api": None, "csv": {"sftp": {"host": "h", "path": "/p", "hostKeys": ["ssh-ed25519 AAAAC3NzaC1lZDI1"], "secretRef": {"name": "box"}}}}, "it: box"),
     ],
-    ids=["database", "sftp"],
+    ids=["database", "webhook", "sftp"],
 )  # fmt: skip
 def test_every_secret_that_is_named(place: Place, spec: Body, named: str) -> None:
     body = connection(fresh("c"))
@@ -86,6 +87,7 @@ GUARDED = [
     ("roleMapping", {"roleMapping": {"ext:para": "aide"}}),
     ("retention", {"retention": {"historyDays": 30}}),
     ("notify", {"notify": {"email": ["it@example.org"]}}),
+    ("notify", {"notify": {"webhook": {"url": "https://hooks.example.org", "secretRef": {"name": "sis"}}}}),
     ("jobTemplate", {"jobTemplate": {"nodeSelector": {"pool": "batch"}}}),
 ]
 APPROVING = [

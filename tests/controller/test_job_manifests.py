@@ -14,12 +14,21 @@ from tests.controller.values import NOW, SETTINGS, A, connection, sync
 from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.job_template import JobTemplate
 from roster_operator.api.kinds import CONNECTION, SYNC
+from roster_operator.api.notices import Occasion, Webhook
 from roster_operator.api.sync import Approval
 from roster_operator.api.task import Step, WorkerTask
-from roster_operator.controller.jobs import Owner, build, job_name, job_name_of_test, label_value
+from roster_operator.controller.jobs import (
+    Owner,
+    build,
+    job_name,
+    job_name_of_notice,
+    job_name_of_test,
+    label_value,
+)
+from roster_operator.controller.notices import Occurrence
 from roster_operator.controller.objects import Meta
 from roster_operator.controller.settings import SettingsError, load
-from roster_operator.controller.tasks import sync_task, task_of_test
+from roster_operator.controller.tasks import notify_task, sync_task, task_of_test
 
 Body = dict[str, Any]
 
@@ -60,6 +69,27 @@ def test_a_step_mounts_the_keys_it_needs_and_no_more(step: Step, volumes: dict[s
     assert found == volumes
     assert all(volume["secret"]["optional"] for volume in pod["volumes"] if "secret" in volume)
     assert not any(entry.get("valueFrom") for entry in pod["containers"][0]["env"])
+
+
+def test_a_notice_gets_the_signing_key_and_nothing_of_source_or_database() -> None:
+    conn = connection(databaseSecretRef={"name": "db"})
+    hook = Webhook.from_dict({"url": "https://hooks.example.org", "secretRef": {"name": "hook", "key": "k"}})
+    one = Occurrence(Occasion.FAILED, "u1", NOW, "first", A, "TokenRejected")
+    task = notify_task(conn, hook, one, 3, "cluster", SETTINGS)
+    job = build(task, "n", Owner(CONNECTION, conn.meta), "", SETTINGS)
+    secrets = [volume["secret"] for volume in job["spec"]["template"]["spec"]["volumes"] if "secret" in volume]
+    assert [(secret["secretName"], secret["items"]) for secret in secrets] == [
+        ("hook", [{"key": "k", "path": "signing-key"}])
+    ]
+    told = task_of(job)
+    assert told.spec is None
+    assert told.notice is not None
+    assert told.notice.id == notify_task(conn, hook, one, 4, "cluster", SETTINGS).notice.id  # pyright: ignore[reportOptionalMemberAccess]
+    assert "." not in told.notice.id, "a signature's parts are told apart by full stops"
+    assert job["spec"]["backoffLimit"] == 0
+    names = {job_name_of_notice(conn.meta, one.key, attempt) for attempt in (1, 2)}
+    assert len(names) == 2
+    assert all(len(name) <= 63 for name in names)
 
 
 @pytest.mark.parametrize("step", list(Step))

@@ -208,13 +208,16 @@ def test_a_notice_says_what_where_and_what_next(occasion: Occasion) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"email": []},
         {"email": ["it@example.org\nBcc: x@example.org"]},
         {"email": ["IT <it@example.org>"]},
         {"email": [f"a{n}@example.org" for n in range(11)]},
         {"email": ["a@example.org"], "on": []},
         {"email": ["a@example.org"], "on": ["Everything"]},
-        {},
+        {"webhook": {"url": "https://h.example"}},
+        {"webhook": {"url": "http://h.example", "secretRef": {"name": "s"}}},
+        {"webhook": {"url": "https://u:p@h.example/", "secretRef": {"name": "s"}}},
+        {"webhook": {"url": "https://h.example/#x", "secretRef": {"name": "s"}}},
+        {"webhook": {"url": "https://h.example/ x", "secretRef": {"name": "s"}}},
     ],
 )
 def test_what_is_no_configuration(wrong: dict[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ from tests.controller.conftest import Operator
 from tests.support.apiserver import ApiServer
 from tests.support.jobs import Cluster, failed, merged, staged, until
 from tests.support.mailserver import Mailbox, serving
+from tests.support.webhooks import SIGNING, Receiver, receiving, verified
+
+from roster_operator.api.task import WorkerTask
+from roster_operator.worker.steps import run_step
 
 pytestmark = pytest.mark.apiserver
 NOTIFY = {"email": ["it@example.org", "data@example.org"]}
@@ -165,3 +170,87 @@ def test_a_mail_server_that_is_down_holds_no_sync_up(apiserver: ApiServer, clust
         until(lambda: notices(cluster) == {}, 15, operator.said)
     finally:
         assert operator.stop() == 0, operator.said()
+
+
+def run(cluster: Cluster, folder: Path) -> dict[str, Any]:
+    """Do what the open notice's Job says, as its pod would, and end it. The task that it was given."""
+    job = cluster.open_job("notify")
+    [variable] = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    summary = run_step(WorkerTask.from_dict(json.loads(variable["value"])), signing=folder).to_dict()
+    cluster.end(job, summary, failed="" if summary["outcome"] == "Notified" else "BackoffLimitExceeded")
+    return json.loads(variable["value"])
+
+
+def posted(cluster: Cluster) -> list[dict[str, Any]]:
+    return notices(cluster).get("posted") or []
+
+
+def hook(receiver: Receiver, folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    (folder / "signing-key").write_text(SIGNING)
+    return {"webhook": {"url": receiver.url, "secretRef": {"name": "hook"}, "caBundle": receiver.authority}}
+
+
+def test_a_story_told_to_a_webhook(apiserver: ApiServer, cluster: Cluster, tmp_path: Path) -> None:
+    settings = {"ROSTER_ALLOW_ADDRESSES": "127.0.0.0/8,::1/128", "ROSTER_CONSOLE_URL": "https://roster.example.org"}
+    keys = tmp_path / "key"
+    with receiving() as receiver:
+        operator = Operator(apiserver, cluster.namespace, tmp_path, **settings).start().wait_ready()
+        try:
+            cluster.connect(notify=hook(receiver, keys))
+            cluster.make_ready()
+            until(lambda: "since" in notices(cluster), 15, "the first look")
+            fail(cluster, "first")
+            task = run(cluster, keys)
+            assert "spec" not in task, "the Job was given the source"
+            # Ended, and told no more, also by another operator.
+            until(lambda: [one for one in posted(cluster) if "job" not in one and "next" not in one], 30, operator.said)
+            operator.kill()
+            operator.start().wait_ready()
+            cluster.patch("rosterconnections", "springfield", {"spec": {"suspend": True}})
+            run(cluster, keys)
+            until(lambda: len([one for one in posted(cluster) if "job" not in one]) == 2, 30, operator.said)
+        finally:
+            assert operator.stop() == 0, operator.said()
+    assert [json.loads(body)["type"] for _, body in receiver.got] == ["roster.failed", "roster.paused"]
+    assert all(verified(headers, body) for headers, body in receiver.got)
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 2
+    assert len(cluster.jobs("notify")) == 2
+    first = json.loads(receiver.got[0][1])["data"]
+    assert (first["sync"], first["reason"]) == ("first", "TokenRejected")
+    assert first["url"] == f"https://roster.example.org/namespaces/{cluster.namespace}/syncs/first"
+    assert "canary" not in receiver.got[0][1].decode()
+    assert "Traceback" not in operator.log.read_text(), operator.said()
+
+
+def test_a_webhook_that_refuses_is_tried_again_and_one_that_is_gone_is_an_event(
+    apiserver: ApiServer, cluster: Cluster, tmp_path: Path
+) -> None:
+    keys = tmp_path / "key"
+    allowed = {"ROSTER_ALLOW_ADDRESSES": "127.0.0.0/8,::1/128"}
+    with receiving() as receiver:
+        receiver.answers = [503, 410]
+        operator = Operator(apiserver, cluster.namespace, tmp_path, **allowed).start().wait_ready()
+        try:
+            cluster.connect(notify=hook(receiver, keys))
+            cluster.make_ready()
+            until(lambda: "since" in notices(cluster), 15, "the first look")
+            fail(cluster, "first")
+            run(cluster, keys)
+            until(lambda: [one.get("attempts") for one in posted(cluster) if "next" in one] == [1], 30, operator.said)
+            # A pause of a minute later, with the same id.
+            until(lambda: len(cluster.jobs("notify")) == 2, 120, operator.said)
+            run(cluster, keys)
+            until(lambda: "NoticeNotSent" in cluster.event_reasons(), 30, operator.said)
+            until(lambda: not any("job" in one or "next" in one for one in posted(cluster)), 15, operator.said)
+            assert cluster.phase("first") == "Failed"
+            cluster.patch("rosterconnections", "springfield", {"spec": {"notify": None}})
+            until(lambda: notices(cluster) == {}, 15, operator.said)
+        finally:
+            assert operator.stop() == 0, operator.said()
+    first, second = receiver.got
+    assert first[0]["webhook-id"] == second[0]["webhook-id"]
+    assert first[1] == second[1]
+    [event] = [one for one in cluster.items("events") if one["reason"] == "NoticeNotSent"]
+    assert "WebhookGone" in event["message"]
+    assert "localhost" not in event["message"]

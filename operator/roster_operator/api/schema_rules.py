@@ -115,6 +115,11 @@ def connection_rules() -> list[Rule]:
             ".automaticSync",
         ),
         Rule(
+            ("spec", "notify"),
+            "has(self.webhook) || (has(self.email) && size(self.email) > 0)",
+            "notify needs somebody to tell: email or webhook",
+        ),
+        Rule(
             ("spec", "automaticSync", "fullEvery"),
             "duration(self) >= duration('1h')",
             "fullEvery must be at least 1h",

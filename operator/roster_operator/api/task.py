@@ -17,11 +17,13 @@ from .connection import Ledger, RosterConnectionSpec, TestCheck
 from .kinds import NOTE_LENGTH
 from .limits import Limits
 from .model import Model, Observed
+from .notices import Webhook
 from .sync import Digest, Failure, IssueCount, Mode, PlanSummary, Rewound
 
 TASK_VARIABLE = "ROSTER_TASK"
 SIS_SECRET_PATH = "/var/run/roster/sis"  # noqa: S105  a path, not a secret
 DATABASE_SECRET_PATH = "/var/run/roster/database"  # noqa: S105
+WEBHOOK_SECRET_PATH = "/var/run/roster/webhook"  # noqa: S105
 STAGE_URL_KEY = "stage-url"
 MERGE_URL_KEY = "merge-url"
 TERMINATION_MESSAGE_PATH = "/dev/termination-log"
@@ -41,6 +43,7 @@ class Step(StrEnum):
     MERGE = "merge"
     DISCARD = "discard"
     PURGE = "purge"
+    NOTIFY = "notify"
 
 
 class Subject(Model):
@@ -80,6 +83,14 @@ class Policy(Model):
     allow_insecure: bool = False
 
 
+class Notice(Model):
+    """One notice for a webhook. id: the same in every attempt. body: JSON, signed and sent as it is."""
+
+    id: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+    body: Annotated[str, Field(max_length=4096)]
+    webhook: Webhook
+
+
 class WorkerTask(Model):
     """One step of one sync, or the test of a connection."""
 
@@ -98,6 +109,7 @@ class WorkerTask(Model):
         description="The sync came with an approval in it: if its name was merged before, say so and pull nothing.",
     )
     discard_reason: Annotated[str, Field(max_length=512)] | None = None  # discard: rejected for this reason, or none
+    notice: Notice | None = None  # notify
     policy: Policy = Field(default_factory=Policy)
 
 
@@ -111,6 +123,7 @@ class Outcome(StrEnum):
     PLAN_CHANGED = "PlanChanged"  # another merge came between; `plan` is the new one, nothing was merged
     DISCARDED = "Discarded"
     PURGED = "Purged"
+    NOTIFIED = "Notified"
     FAILED = "Failed"
 
 

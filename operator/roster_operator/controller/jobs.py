@@ -24,6 +24,7 @@ from roster_operator.api.task import (
     STAGE_URL_KEY,
     TASK_VARIABLE,
     TERMINATION_MESSAGE_PATH,
+    WEBHOOK_SECRET_PATH,
     Step,
     WorkerTask,
 )
@@ -39,7 +40,7 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 OWNER_UID_LABEL = f"{GROUP}/owner-uid"
 
 NAME_LIMIT = 63  # a Job's name becomes a label of its pods
-_BACKOFF = {Step.TEST: 0, Step.STAGE: 3, Step.MERGE: 3, Step.DISCARD: 2, Step.PURGE: 2}
+_BACKOFF = {Step.TEST: 0, Step.STAGE: 3, Step.MERGE: 3, Step.DISCARD: 2, Step.PURGE: 2, Step.NOTIFY: 0}
 _DATABASE_KEY = {
     Step.TEST: STAGE_URL_KEY,
     Step.STAGE: STAGE_URL_KEY,
@@ -70,6 +71,11 @@ def job_name(owner: Meta, step: Step, attempt: int) -> str:
 def job_name_of_test(owner: Meta, trigger: str) -> str:
     """The name of the test Job that `trigger` (what made the test due) asks for."""
     return _name(owner.name, f"{owner.uid}/test/{trigger}", "test")
+
+
+def job_name_of_notice(owner: Meta, key: str, attempt: int) -> str:
+    """The name of the Job that tries for this time to tell a webhook of what `key` stands for."""
+    return _name(owner.name, f"{owner.uid}/notify/{key}/{attempt}", "notify")
 
 
 def _name(readable: str, key: str, tail: str) -> str:
@@ -150,14 +156,15 @@ def build(
 
 
 def _pod(task: WorkerTask, database_secret: str, settings: Settings, asked: JobTemplate) -> Body:
-    volumes: list[Body] = [
-        {"name": "tmp", "emptyDir": {}},
-        _secret_volume("database", database_secret, {_DATABASE_KEY[task.step]: _DATABASE_KEY[task.step]}),
-    ]
-    mounts: list[Body] = [
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own
-        {"name": "database", "mountPath": DATABASE_SECRET_PATH, "readOnly": True},
-    ]
+    volumes: list[Body] = [{"name": "tmp", "emptyDir": {}}]
+    mounts: list[Body] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108  the pod's own
+    if key := _DATABASE_KEY.get(task.step):
+        volumes.append(_secret_volume("database", database_secret, {key: key}))
+        mounts.append({"name": "database", "mountPath": DATABASE_SECRET_PATH, "readOnly": True})
+    if task.notice is not None:
+        use = task.notice.webhook.secret_ref.secret()
+        volumes.append(_secret_volume("webhook", use.name, use.keys))
+        mounts.append({"name": "webhook", "mountPath": WEBHOOK_SECRET_PATH, "readOnly": True})
     secret = task.spec.secret() if task.step in {Step.TEST, Step.STAGE} and task.spec else None
     if secret is not None:
         # Only a test tells when credentials end.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 from roster_operator.api.notices import Occasion
 
 from .notices import Occurrence
-from .objects import Meta
+from .objects import Meta, show_time
 
 _WORDS = {
     Occasion.WAITING: ("a sync waits for approval", "Review it, then approve or reject it."),
@@ -42,6 +43,26 @@ def text_of(meta: Meta, one: Occurrence, console: str = "") -> tuple[str, str]:
     if console:
         lines.append(console.rstrip("/") + path_of(meta, one))
     return f"[roster] {where}: {happened}", "\n\n".join(lines) + "\n"
+
+
+def payload_of(meta: Meta, one: Occurrence, console: str = "") -> str:
+    """What a webhook is sent: JSON with type, timestamp and data, as Standard Webhooks proposes."""
+    data = {
+        "namespace": meta.namespace,
+        "connection": meta.name,
+        "sync": one.sync,
+        "reason": one.reason,
+        "summary": one.summary,
+        "digest": one.digest,
+        "url": console.rstrip("/") + path_of(meta, one) if console else "",
+    }
+    return json.dumps(
+        {
+            "type": f"roster.{one.occasion.lower()}",
+            "timestamp": show_time(one.at),
+            "data": {name: value for name, value in data.items() if value},
+        }
+    )
 
 
 def path_of(meta: Meta, one: Occurrence) -> str:

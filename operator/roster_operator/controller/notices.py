@@ -123,6 +123,8 @@ def asked(notify: Notify, found: Iterable[Occurrence]) -> list[Occurrence]:
 
 def due(notify: Notify, found: Iterable[Occurrence], notified: Notified, now: datetime) -> list[Due]:
     """What is to be told now: not told yet, nor given up, nor in the pause after an attempt."""
+    if not notify.email:
+        return []
     known = {one.key: one for one in notified.told}
     result: list[Due] = []
     for one in asked(notify, found):
@@ -138,17 +140,21 @@ def due(notify: Notify, found: Iterable[Occurrence], notified: Notified, now: da
     return result
 
 
+def again(attempts: int, now: datetime) -> datetime:
+    """When it is tried once more after so many attempts."""
+    return (now + min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)).replace(microsecond=0)
+
+
 def claimed(notified: Notified, todo: Iterable[Due], found: Iterable[Occurrence], now: datetime) -> Notified:
     """Before sending: who is to be told, and when it is tried again unless an outcome is written."""
     known = {one.key: one for one in notified.told}
     for one in todo:
         attempts = one.attempts + 1
-        pause = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
         known[one.occurrence.key] = Told(
             key=one.occurrence.key,
             left=[target(address) for address in one.to],
             attempts=attempts,
-            next=(now + pause).replace(microsecond=0),
+            next=again(attempts, now),
         )
     # What no longer stands is forgotten last: it may be a stale look that does not see it.
     stands = {one.key for one in found}
@@ -169,6 +175,8 @@ def settled(notified: Notified, outcomes: Mapping[str, list[str]]) -> Notified:
 
 def wake(notify: Notify, found: Iterable[Occurrence], notified: Notified, now: datetime) -> float | None:
     """Seconds until something may be due by itself."""
+    if not notify.email:
+        return None
     known = {one.key: one for one in notified.told}
     moments: list[datetime] = []
     for one in asked(notify, found):

@@ -20,6 +20,7 @@ from .events import Happening
 from .notice_text import text_of
 from .notices import ATTEMPTS, Due, Occurrence
 from .objects import Connection, Sync
+from .poster import post
 from .queue import Key
 from .writes import write_status
 
@@ -57,17 +58,20 @@ class Notifier:
         notified = notices.settled(notified, outcomes)
         names = context.view.syncs_of((meta.namespace, meta.name))
         found = notices.occurrences(connection, notified, ((name[1], context.view.syncs[name]) for name in names), now)
-        todo = [one for one in notices.due(notify, found, notified, now) if await self._stands(connection, one)]
+        todo = [
+            one for one in notices.due(notify, found, notified, now) if await self._stands(connection, one.occurrence)
+        ]
         after = notices.claimed(notified, todo, found, now)
+        after, soon = await post(context, connection, notify, found, after, now, self._stands)
         await write_status(context.api, CONNECTION, body, before, before.model_copy(update={"notices": after}))
         self._unwritten.pop(meta.uid, None)
         for one in todo:
             self._unwritten[meta.uid][one.occurrence.key] = await self._tell(connection, one)
-        return AT_ONCE if todo else notices.wake(notify, found, after, now)
+        pauses = [pause for pause in (notices.wake(notify, found, after, now), soon) if pause is not None]
+        return AT_ONCE if todo else min(pauses, default=None)
 
-    async def _stands(self, connection: Connection, one: Due) -> bool:
+    async def _stands(self, connection: Connection, occurrence: Occurrence) -> bool:
         """The watch may be behind: what a sync is said to be is read live before anybody is told."""
-        occurrence = one.occurrence
         if not occurrence.sync:
             return True
         body = await self.context.api.get(SYNC, connection.meta.namespace, occurrence.sync)

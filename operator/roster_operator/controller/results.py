@@ -38,6 +38,7 @@ _OUTCOMES = {
     Step.MERGE: {Outcome.MERGED, Outcome.ALREADY_MERGED, Outcome.PLAN_CHANGED, Outcome.FAILED},
     Step.DISCARD: {Outcome.DISCARDED, Outcome.MERGED, Outcome.ALREADY_MERGED, Outcome.FAILED},
     Step.PURGE: {Outcome.PURGED, Outcome.FAILED},
+    Step.NOTIFY: {Outcome.NOTIFIED, Outcome.FAILED},
 }
 
 

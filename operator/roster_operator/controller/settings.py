@@ -63,6 +63,7 @@ class Settings:
     merge_deadline: float = _setting(7200.0, "activeDeadlineSeconds of a merge")
     discard_deadline: float = _setting(300.0, "activeDeadlineSeconds of a discard")
     purge_deadline: float = _setting(3600.0, "activeDeadlineSeconds of a purge")
+    notify_deadline: float = _setting(180.0, "activeDeadlineSeconds of a notice to a webhook")
     purge_window: float = _setting(7200.0, "time in which a purge is tried before the finalizer is let go")
     deadline_grace: float = _setting(120.0, "the operator's own deadline comes this much after the Job's")
     job_ttl: float = _setting(3600.0, "ttlSecondsAfterFinished of Jobs; the status has long been read by then")
@@ -105,6 +106,7 @@ class Settings:
             Step.MERGE: self.merge_deadline,
             Step.DISCARD: self.discard_deadline,
             Step.PURGE: self.purge_deadline,
+            Step.NOTIFY: self.notify_deadline,
         }[step]
         return timedelta(seconds=seconds)
 

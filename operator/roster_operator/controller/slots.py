@@ -1,8 +1,8 @@
 """How many Jobs may run at the same time.
 
-Counted from what the watch has shown, plus the Jobs created since that it has not shown yet. Tests may take half of
-the places, so that a thousand due tests hold no sync up; merges and discards may take a quarter more than there are,
-because they end what staging began.
+Counted from what the watch has shown, plus the Jobs created since that it has not shown yet. Tests and notices may
+take half of the places, so that a thousand that are due hold no sync up; merges and discards may take a quarter more
+than there are, because they end what staging began.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Slots:
         }
         running = len(self._view.running) + len(self._created)
         match step:
-            case Step.TEST:
+            case Step.TEST | Step.NOTIFY:
                 return running < places_of_tests(self._places)
             case Step.STAGE:
                 return running < self._places

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from roster_operator.api.connection import RosterConnectionSpec
 from roster_operator.api.limits import Limits
+from roster_operator.api.notices import Webhook
 from roster_operator.api.sync import Approval, UndoConflicts
-from roster_operator.api.task import MergeOrder, Step, Subject, SyncSubject, WorkerTask
+from roster_operator.api.task import MergeOrder, Notice, Step, Subject, SyncSubject, WorkerTask
 
 from .approval import has_approval
+from .notice_text import payload_of
+from .notices import Occurrence
 from .objects import Connection, Sync
 from .settings import Settings
 
@@ -72,6 +75,26 @@ def purge_task(connection: Connection, attempt: int, cluster: str) -> WorkerTask
         tenant=connection.status.tenant or connection.spec.tenant_of(meta.namespace, meta.name),
         connection=Subject(namespace=meta.namespace, name=meta.name, uid=meta.uid),
         attempt=attempt,
+    )
+
+
+def notify_task(
+    connection: Connection, webhook: Webhook, occurrence: Occurrence, attempt: int, cluster: str, settings: Settings
+) -> WorkerTask:
+    """The task of telling a webhook. It gets nothing of the source, nor of the database."""
+    meta = connection.meta
+    return WorkerTask(
+        step=Step.NOTIFY,
+        cluster=cluster,
+        tenant=connection.spec.tenant_of(meta.namespace, meta.name),
+        connection=Subject(namespace=meta.namespace, name=meta.name, uid=meta.uid),
+        attempt=attempt,
+        notice=Notice(
+            id=f"msg_{occurrence.key}_{meta.uid}"[:64],
+            body=payload_of(meta, occurrence, settings.console_url),
+            webhook=webhook,
+        ),
+        policy=settings.policy,
     )
 
 

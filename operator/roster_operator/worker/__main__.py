@@ -21,6 +21,7 @@ from roster_operator.api.task import (
     TASK_VARIABLE,
     TERMINATION_MESSAGE_LIMIT,
     TERMINATION_MESSAGE_PATH,
+    WEBHOOK_SECRET_PATH,
     WorkerSummary,
     WorkerTask,
 )
@@ -32,6 +33,7 @@ _SHORT = 200
 MESSAGE_PATH_VARIABLE = "ROSTER_TERMINATION_MESSAGE"
 SIS_PATH_VARIABLE = "ROSTER_SIS_SECRET_PATH"
 DATABASE_PATH_VARIABLE = "ROSTER_DATABASE_SECRET_PATH"
+WEBHOOK_PATH_VARIABLE = "ROSTER_WEBHOOK_SECRET_PATH"
 
 
 def main() -> int:
@@ -45,6 +47,7 @@ def main() -> int:
         task,
         sis=Path(os.environ.get(SIS_PATH_VARIABLE, SIS_SECRET_PATH)),
         database=Path(os.environ.get(DATABASE_PATH_VARIABLE, DATABASE_SECRET_PATH)),
+        signing=Path(os.environ.get(WEBHOOK_PATH_VARIABLE, WEBHOOK_SECRET_PATH)),
     )
     summary.max_rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     text = fit(summary)

@@ -1,4 +1,4 @@
-"""The five steps as a Job runs them: from a task to a summary. Each may be run again and then answers the same."""
+"""The steps as a Job runs them: from a task to a summary. Each may be run again and then answers the same."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import psycopg
 
 from roster_operator.api.connection import Ledger
 from roster_operator.api.limits import PER_SCHOOL, LimitHit
+from roster_operator.api.notices import SIGNING_KEY
 from roster_operator.api.sync import (
     EntityCounts,
     FieldChanges,
@@ -30,6 +31,7 @@ from roster_operator.api.task import (
     MERGE_URL_KEY,
     SIS_SECRET_PATH,
     STAGE_URL_KEY,
+    WEBHOOK_SECRET_PATH,
     Outcome,
     PurgeReport,
     Step,
@@ -46,7 +48,7 @@ from roster_operator.store.profile import Profile
 from roster_operator.store.purge import purge
 from roster_operator.store.runs import RunName
 
-from . import check, expiry
+from . import check, expiry, webhook
 from .choices import choices_of
 from .decisions import beyond, held_for, schools_over
 from .failures import WorkerError, failure_of
@@ -61,12 +63,16 @@ T = TypeVar("T")
 
 
 def run_step(
-    task: WorkerTask, *, sis: Path = Path(SIS_SECRET_PATH), database: Path = Path(DATABASE_SECRET_PATH)
+    task: WorkerTask,
+    *,
+    sis: Path = Path(SIS_SECRET_PATH),
+    database: Path = Path(DATABASE_SECRET_PATH),
+    signing: Path = Path(WEBHOOK_SECRET_PATH),
 ) -> WorkerSummary:
     """Do the task. Never raises: an error becomes a summary with outcome Failed."""
     started = time.monotonic()
     try:
-        summary = _STEPS[task.step](task, sis, database)
+        summary = _notify(task, signing) if task.step is Step.NOTIFY else _STEPS[task.step](task, sis, database)
     except Exception as error:  # noqa: BLE001  every error ends here, typed, without its text
         summary = _summary(task, Outcome.FAILED)
         summary.failure = failure_of(error)
@@ -185,6 +191,13 @@ def _purge(task: WorkerTask, _sis: Path, database: Path) -> WorkerSummary:
     summary = _summary(task, Outcome.PURGED)
     summary.purge = PurgeReport(receipt=str(done.receipt), rows=done.rows)
     return summary
+
+
+def _notify(task: WorkerTask, signing: Path) -> WorkerSummary:
+    notice = _given(task.notice, "notice")
+    use = notice.webhook.secret_ref.secret()
+    webhook.post(notice, MountedSecret(signing, use.name, use.keys).need(SIGNING_KEY), task.policy)
+    return _summary(task, Outcome.NOTIFIED)
 
 
 _STEPS: dict[Step, Callable[[WorkerTask, Path, Path], WorkerSummary]] = {
