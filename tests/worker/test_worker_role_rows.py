@@ -15,6 +15,8 @@ from roster_operator.store.stage import stage_table
 __all__ = ["district"]
 pytestmark = pytest.mark.store
 Rows = list[tuple[str, str, str, str]]
+# Every sync of such a delta says, for information, what becomes of the roles that it does not show.
+LAID_OVER = ("RolesInDelta", "info", "roles", 1)
 USERS = {"ann": "Ann", "ben": "Ben", "cat": "Cat", "dan": "Dan"}
 BEFORE: Rows = [
     ("ann", "primary", "teacher", "s1"),
@@ -62,7 +64,7 @@ def test_single_roles_of_a_delta_are_laid_over_those_that_are_merged(district: D
         ("dan", "primary", "teacher", "s1"),
     ]
     summary = delta(district, {"ben": "Benjamin", "cat": "Catherine"}, changed)
-    assert told(summary) == []
+    assert told(summary) == [LAID_OVER]
     assert summary.plan is not None
     assert (summary.plan.entities["users"].update, summary.plan.removals.unexplained) == (4, 0)
     assert merged(district) == {
@@ -108,11 +110,11 @@ def test_what_cannot_be_known_is_told_with_its_place_and_loses_nothing(district:
 def test_a_user_who_is_to_be_deleted_goes_without_a_role_and_a_new_one_comes_with_theirs(district: District) -> None:
     begun(district)
     summary = delta(district, {"ben": "Ben", "eve": "Eve"}, [("eve", "primary", "student", "s2")], gone=("ben",))
-    assert told(summary) == []
+    assert told(summary) == [LAID_OVER]
     assert merged(district).keys() == {"ann", "cat", "dan", "eve"}
     assert merged(district)["eve"] == ("Eve", "student", ["student@s2"])
     without = delta(district, {"fay": "Fay"}, [])
-    assert told(without) == [("MissingRequired", "error", "users", 1)]
+    assert told(without) == [("MissingRequired", "error", "users", 1), LAID_OVER]
 
 
 def test_users_of_a_delta_without_roles_csv_keep_the_roles_that_are_merged(district: District) -> None:
@@ -134,7 +136,7 @@ def test_a_role_without_a_status_costs_nobody_a_role(district: District) -> None
     before = merged(district)
     data = bundle_1_2({"ann": "Anna"}, [("ann", "primary", "principal", "s1")], mode="delta")
     summary = district.merged(UPLOAD, upload=district.upload(touched(data, ("roles.csv", "r0,active", "r0,"))))
-    assert [code for code, _, _, _ in told(summary)] == ["MissingRequired"]
+    assert [code for code, _, _, _ in told(summary)] == ["MissingRequired", "RolesInDelta"]
     assert merged(district) == before
 
 
