@@ -28,7 +28,7 @@ from roster_operator.store.merge import Merged, merge
 from roster_operator.store.runs import RunName
 from roster_operator.worker.inputs import ManifestSecret
 from roster_operator.worker.staging import stage_connection
-from roster_operator.worker.steps import issue_counts, plan_summary
+from roster_operator.worker.summaries import issue_counts, plan_summary
 from roster_sample_sis import SampleSIS
 from roster_sample_sis.districts import District
 

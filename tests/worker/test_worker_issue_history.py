@@ -12,7 +12,7 @@ from roster_operator.store import erase, issue_history, retention
 from roster_operator.store.database import connect
 from roster_operator.store.issue_history import Problem, Problems
 from roster_operator.worker.stage import Staged
-from roster_operator.worker.steps import plan_summary
+from roster_operator.worker.summaries import plan_summary
 from roster_sample_sis import District
 from roster_sample_sis.faults import WrongTotal
 

@@ -18,7 +18,7 @@ from roster_operator.store.plan import EntityPlan, Plan
 from roster_operator.store.profile import Profile
 from roster_operator.store.window import Before, Window
 from roster_operator.worker.decisions import beyond, holding
-from roster_operator.worker.steps import plan_summary
+from roster_operator.worker.summaries import plan_summary
 from roster_sample_sis import District, Role
 from roster_sample_sis.variants import one_percent_changed
 

@@ -14,7 +14,8 @@ from roster_operator.store import review, runs
 from roster_operator.store.cursors import wanted_delta
 from roster_operator.store.merge import Merged, PlanChanged, merge
 from roster_operator.store.runs import RunName
-from roster_operator.worker.stage import Filled, Staged, planned, recorded, with_limits
+from roster_operator.worker.approvals import with_limits
+from roster_operator.worker.stage import Filled, Staged, planned, recorded
 from roster_operator.worker.undo import stage_undo
 
 pytestmark = pytest.mark.store

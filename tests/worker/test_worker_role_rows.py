@@ -10,7 +10,7 @@ from tests.worker.test_worker_csv import UPLOAD, District, district
 
 from roster_operator.api.task import WorkerSummary
 from roster_operator.store import issues, runs
-from roster_operator.store.stage import stage_table
+from roster_operator.store.tables import stage_table
 
 __all__ = ["district"]
 pytestmark = pytest.mark.store

@@ -23,7 +23,7 @@ from roster_operator.store.plan import Plan
 from roster_operator.store.runs import RunName
 from roster_operator.worker.choices import choices_of
 from roster_operator.worker.stage import Staged, stage
-from roster_operator.worker.steps import plan_summary
+from roster_operator.worker.summaries import plan_summary
 from roster_sample_sis import District
 from roster_sample_sis.districts import day
 from roster_sample_sis.faults import WrongTotal

@@ -22,13 +22,14 @@ from roster_operator.store.database import connect
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.uploads import Upload
 from roster_operator.worker import check
+from roster_operator.worker.approvals import with_limits
 from roster_operator.worker.choices import choices_of
 from roster_operator.worker.decisions import held_for, schools_over
 from roster_operator.worker.failures import WorkerError
 from roster_operator.worker.inputs import SecretValues
 from roster_operator.worker.pull import Progress
 from roster_operator.worker.sources import open_for_test
-from roster_operator.worker.stage import Staged, recorded, with_limits
+from roster_operator.worker.stage import Staged, recorded
 from roster_operator.worker.staging import stage_connection
 from roster_operator.worker.undo import stage_undo
 

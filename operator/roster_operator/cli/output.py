@@ -21,7 +21,7 @@ from roster_operator.store.profile import Profile
 from roster_operator.store.review import Change
 from roster_operator.store.runs import Run, RunName
 from roster_operator.worker.decisions import held_for
-from roster_operator.worker.steps import plan_summary
+from roster_operator.worker.summaries import plan_summary
 
 console = Console()
 errors = Console(stderr=True)

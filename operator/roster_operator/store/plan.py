@@ -19,8 +19,7 @@ from psycopg import sql
 
 from . import arrivals, conflicts, removals, runs
 from .removals import VALID_STAGED, Removals, names
-from .stage import stage_table
-from .tables import BY_SEVERITY, TABLES, Table
+from .tables import BY_SEVERITY, TABLES, Table, stage_table
 
 ENCODING = "roster-plan/1"
 # An id succeeds another one: of somebody who was added by hand, or of the same person of the source.

@@ -18,8 +18,7 @@ from psycopg import sql
 from . import conflicts, overlays, runs
 from .bound import Bound
 from .labels import SCHOOL
-from .stage import stage_table
-from .tables import BY_ENTITY, Table
+from .tables import BY_ENTITY, Table, stage_table
 
 CONCLUDED, SCHOOL_CLOSED = "concluded", "schoolClosed"
 MARKED, VANISHED, OUT_OF_SCOPE = "tobedeleted", "vanished", "outOfScope"

@@ -6,12 +6,10 @@ approved afterwards cannot change.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -20,15 +18,9 @@ from psycopg.rows import class_row, dict_row
 from .copytext import RowWriter
 from .runs import RunName, jsonb, session_tenant
 from .seen import Hashes, SeenIndex
-from .tables import STAGE_COLUMNS, TABLES, Kind, Table
+from .tables import STAGE_COLUMNS, TABLES, Kind, Table, stage_table
 
 _FLUSH_ROWS = 2000
-
-
-def stage_table(tenant: str, run: UUID, token: int, what: str) -> sql.Identifier:
-    """The name of one of a run's tables, as roster.stage_table makes it."""
-    mark = hashlib.sha256(f"{tenant}/{run}".encode()).hexdigest()[:32]
-    return sql.Identifier("roster_stage", f"r{mark}_{token}_{what}")
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,14 @@ A test compares this with the schema that the migrations make.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import LiteralString
+from uuid import UUID
+
+from psycopg import sql
 
 
 class Kind(Enum):
@@ -110,3 +114,9 @@ TABLES: tuple[Table, ...] = (
 
 BY_ENTITY = {table.entity: table for table in TABLES}
 STAGE_COLUMNS: Sequence[str] = ("sourced_id", "status", "raw_hash", "row_hash")
+
+
+def stage_table(tenant: str, run: UUID, token: int, what: str) -> sql.Identifier:
+    """The name of one of a run's tables, as roster.stage_table makes it."""
+    mark = hashlib.sha256(f"{tenant}/{run}".encode()).hexdigest()[:32]
+    return sql.Identifier("roster_stage", f"r{mark}_{token}_{what}")

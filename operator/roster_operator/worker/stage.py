@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from uuid import UUID
 
 import psycopg
 
@@ -24,7 +23,6 @@ from roster_operator.store.ledger import Rewound
 from roster_operator.store.plan import Plan
 from roster_operator.store.runs import Run, RunName
 from roster_operator.store.stage import Stage
-from roster_operator.store.window import BEYOND
 
 from .choices import taken_by
 from .decisions import Pull, beyond, holding, judge, removable
@@ -76,14 +74,6 @@ def recorded(run: Run, limits: Limits) -> Staged:
     """The recorded plan of a run, judged by these limits."""
     plan = Plan.from_run(run)
     return Staged(plan, beyond(plan, limits), run.source_version, before=True)
-
-
-def with_limits(conn: psycopg.Connection, run: UUID, approval: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    """An approval with the limits that the approved plan goes beyond. The window of later plans begins after it: what a
-    person let through is not counted against the next nights."""
-    found = runs.find(conn, run)
-    hits = beyond(Plan.from_run(found), limits) if found is not None and found.state == "Staged" else []
-    return approval | ({BEYOND: sorted({hit.limit for hit in hits})} if hits else {})
 
 
 def stage(
