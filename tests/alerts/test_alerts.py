@@ -154,7 +154,8 @@ def reasons_of_workers() -> set[str]:
                     continue
                 name = node.func.id if isinstance(node.func, ast.Name) else ""
                 first = node.args[0] if node.args else None
-                if name in {"StoreError", "WorkerError", "failure"} and isinstance(first, ast.Constant):
+                told = name in {"StoreError", "WorkerError", "failure"} or _is_super_init(node.func)
+                if told and isinstance(first, ast.Constant):
                     found.add(str(first.value))
                 if name in {"JobState", "Failure"}:
                     found |= {
@@ -163,6 +164,11 @@ def reasons_of_workers() -> set[str]:
                         if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant) and keyword.value.value
                     }
     return found
+
+
+def _is_super_init(called: ast.expr) -> bool:
+    """An error of its own class gives its reason to the class above it."""
+    return isinstance(called, ast.Attribute) and called.attr == "__init__" and ast.unparse(called.value) == "super()"
 
 
 # Met only by people, at the command line or in the console, never by a sync.

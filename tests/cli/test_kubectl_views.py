@@ -218,6 +218,22 @@ def test_only_the_newest_sync_counts_as_failed() -> None:
     assert [one.state for one in findings.of_syncs([older])] == [State.PROBLEM]
 
 
+def test_a_database_that_was_put_back_is_a_problem_with_its_runbook() -> None:
+    assert findings.of_database(a_connection()) is None
+    behind = {
+        "type": "DatabaseRewound",
+        "status": "True",
+        "reason": "DatabaseRewound",
+        "message": "The database held version 7 of this district's data, and holds less.",
+        "lastTransitionTime": "2026-11-24T14:48:00Z",
+    }
+    found = findings.of_database(a_connection(conditions=[behind]))
+    assert found is not None
+    assert (found.check, found.state) == ("database of springfield", State.PROBLEM)
+    assert "version 7" in found.message
+    assert "RosterDatabaseRewound.md" in found.step
+
+
 def test_an_old_definition_is_told_from_a_missing_one() -> None:
     assert "missing" in findings.of_definition("rostersyncs", None).message
     assert "It serves v1alpha0, not v1alpha1." in findings.of_definition("rostersyncs", ["v1alpha0"]).message

@@ -29,7 +29,7 @@ def page() -> str:
         (
             f"`{reason}`",
             _met_by(reason),
-            told.get(reason, ""),
+            told.get(reason, "").replace("](", "](../runbooks/"),
         )
         for reason in sorted(reasons_of_workers())
     ]

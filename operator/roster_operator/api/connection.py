@@ -18,6 +18,8 @@ from .retention import Retention
 from .scope import FieldChoice, Role, Scope
 from .sources import ApiSource, CsvSource, Name, SecretUse
 
+DATABASE_REWOUND = "DatabaseRewound"  # the condition of a connection whose database was put back
+
 
 class DatabaseRef(Model):
     """The Secret with the two database logins stage-url and merge-url, as `roster tenant create` prints it."""

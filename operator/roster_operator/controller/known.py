@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from roster_operator.api.connection import RosterConnectionStatus
+from roster_operator.api.connection import DATABASE_REWOUND, RosterConnectionStatus
 from roster_operator.api.task import WorkerSummary
 
 from .approval import Verdict
 from .view import SyncRecord
 
-REWOUND = Verdict.DATABASE_REWOUND.value  # also the type of the connection's condition
+REWOUND = DATABASE_REWOUND
 
 
 def from_syncs(status: RosterConnectionStatus, syncs: Iterable[SyncRecord]) -> None:

@@ -78,6 +78,9 @@ def examine(cluster: Cluster, operator_namespace: str) -> Iterator[Finding]:
         )
     for connection in connections:
         yield findings.of_connection(connection, cluster.now)
+        behind = findings.of_database(connection)
+        if behind:
+            yield behind
         chosen = connection.spec.database_secret_ref
         name = chosen.name if chosen else secret
         yield findings.of_secret(connection.metadata.name, name, _there(cluster, name))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from roster_operator.api.connection import DATABASE_REWOUND, find
 from roster_operator.api.model import API_VERSION
 from roster_operator.api.sync import Phase
 
@@ -128,6 +129,15 @@ def of_connection(connection: Connection, now: datetime) -> Finding:
         return Finding(check, State.OK, words + ".")
     state = State.PROBLEM if ready.status == "False" else State.WARNING
     return Finding(check, state, words, f"Correct what it names, then `roster test {connection.metadata.name} --wait`.")
+
+
+def of_database(connection: Connection) -> Finding | None:
+    """The operator found the database to be older than it was; None where it did not."""
+    behind = find(connection.status.conditions, DATABASE_REWOUND)
+    if behind is None:
+        return None
+    step = "Ask who runs the database whether this is the right one; docs/runbooks/RosterDatabaseRewound.md goes on."
+    return Finding(f"database of {connection.metadata.name}", State.PROBLEM, behind.message, step)
 
 
 def of_syncs(syncs: Sequence[Sync]) -> Iterator[Finding]:
