@@ -129,8 +129,8 @@ def ready(kind: str, namespace: str, name: str) -> None:
     wait(f"{kind} {namespace}/{name}", look, seconds=180)
 
 
-def operator(image: str) -> None:
-    """Install the chart with its console, or upgrade it."""
+def operator(image: str, **settings: str) -> None:
+    """Install the chart with its console, or upgrade it. `settings` are the operator's own, like `max_jobs="4"`."""
     headline("The operator and the console, by their Helm chart")
     repository, _, tag = image.rpartition(":")
     ranges = ",".join(PRIVATE_RANGES)
@@ -140,6 +140,7 @@ def operator(image: str) -> None:
         "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
         "--set", f"allowedAddresses={{{ranges}}}",
         "--set", "console.enabled=true", "--set", f"console.support={SUPPORT}",
+        *(f"--set-string=settings.{name.replace('_', '-')}={value}" for name, value in settings.items()),
         "--timeout", "5m",
     ]  # fmt: skip
     say(f"$ helm {' '.join(command)}")

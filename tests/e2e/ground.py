@@ -21,6 +21,8 @@ from kubernetes import client, config
 from tests.e2e.watching import Body
 
 LABEL = "roster-e2e"
+# Seconds. What spreads ten thousand connections would only be waited for here: five minutes, if it were the default.
+JITTER = 5
 OPERATOR = "app.kubernetes.io/name=roster-operator,app.kubernetes.io/component=operator"
 
 
@@ -156,7 +158,7 @@ def installed() -> Generator[Ground]:
     """The demo's installation, brought up or reused; cleaned of what the scenarios made."""
     images = parts.cluster()
     parts.database(images["demo"])
-    parts.operator(images["operator"])
+    parts.operator(images["operator"], schedule_jitter=f"{JITTER}")
     with ExitStack() as closing:
         ground = Ground(closing, images)
         ground.clean()
